@@ -1,0 +1,203 @@
+-- The trigger functions in C, and the one list of the triggers of a ledger:
+-- risk.install() makes them from it, risk.verify() looks for them with it.
+
+CREATE FUNCTION risk.post_trades() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_trades';
+COMMENT ON FUNCTION risk.post_trades() IS
+	'Posts the rows that a statement inserted into ledger.trade: positions, balances and entries, in the order given.';
+
+CREATE FUNCTION risk.post_transfers() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_transfers';
+COMMENT ON FUNCTION risk.post_transfers() IS
+	'Posts the rows that a statement inserted into ledger.transfer.';
+
+CREATE FUNCTION risk.open_balances() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_open_balances';
+COMMENT ON FUNCTION risk.open_balances() IS
+	'Gives each new account its balance row, at zero, with the floor of its kind.';
+
+CREATE FUNCTION risk.enforce_floor() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_floor';
+COMMENT ON FUNCTION risk.enforce_floor() IS
+	'At commit: settles every account that the transaction took below its floor, as its policy says, or raises 23514.';
+
+CREATE FUNCTION risk.enforce_executions() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_executions';
+COMMENT ON FUNCTION risk.enforce_executions() IS
+	'At commit: every execution of the transaction nets to zero quantity and value, or the book''s rule for unmatched executions applies.';
+
+CREATE FUNCTION risk.refuse_change() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_change';
+COMMENT ON FUNCTION risk.refuse_change() IS
+	'Raises 55000: the rows of the table never change.';
+
+CREATE FUNCTION risk.refuse_write() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_write';
+COMMENT ON FUNCTION risk.refuse_write() IS
+	'Raises 55000 unless the write is made by posting.';
+
+-- Row triggers of the reference tables and of account: rare changes, in SQL.
+
+CREATE FUNCTION risk.check_asset() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF NEW.asset_code IS DISTINCT FROM OLD.asset_code OR NEW.scale < OLD.scale THEN
+		RAISE EXCEPTION 'asset % cannot be renamed, nor lose digits', OLD.asset_code
+			USING ERRCODE = '55000',
+				  DETAIL = format('The scale is %s; %s was asked for.', OLD.scale, NEW.scale),
+				  HINT = 'A scale can only grow.';
+	END IF;
+	RETURN NEW;
+END
+$function$;
+COMMENT ON FUNCTION risk.check_asset() IS
+	'Raises 55000 when an asset would be renamed or lose digits.';
+
+CREATE FUNCTION risk.check_instrument() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF (NEW.instrument_id, NEW.kind, NEW.settle_asset, NEW.multiplier)
+		IS DISTINCT FROM (OLD.instrument_id, OLD.kind, OLD.settle_asset, OLD.multiplier) THEN
+		RAISE EXCEPTION 'instrument % cannot change what it is', OLD.instrument_id
+			USING ERRCODE = '55000',
+				  DETAIL = 'instrument_id, kind, settle_asset and multiplier decide what its positions are worth.',
+				  HINT = 'Make another instrument; one that nothing refers to can be deleted and made again.';
+	END IF;
+	RETURN NEW;
+END
+$function$;
+COMMENT ON FUNCTION risk.check_instrument() IS
+	'Raises 55000 when a column of an instrument would change that decides what positions are worth.';
+
+CREATE FUNCTION risk.check_account() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = NEW.policy_code) THEN
+		RAISE EXCEPTION 'account % of book % names an unknown policy', NEW.account_id, NEW.book_id
+			USING ERRCODE = '23503',
+				  DETAIL = format('There is no policy "%s".', NEW.policy_code),
+				  HINT = 'Insert it into ledger.policy, or use one that is there.';
+	END IF;
+	IF TG_OP = 'INSERT' THEN
+		RETURN NEW;
+	END IF;
+
+	IF (NEW.book_id, NEW.account_id, NEW.kind, NEW.asset_code)
+		IS DISTINCT FROM (OLD.book_id, OLD.account_id, OLD.kind, OLD.asset_code) THEN
+		RAISE EXCEPTION 'account % of book % cannot change its book, number, kind or asset', OLD.account_id, OLD.book_id
+			USING ERRCODE = '55000', HINT = 'Open another account.';
+	END IF;
+
+	IF (NEW.status, NEW.policy_code, NEW.owner_id)
+		IS DISTINCT FROM (OLD.status, OLD.policy_code, OLD.owner_id) THEN
+		-- Posting reads the account after it has locked the balance, so a
+		-- change that holds this lock is either seen or waited for.
+		PERFORM FROM ledger.balance b
+		 WHERE b.book_id = OLD.book_id AND b.slot = 0 AND b.account_id = OLD.account_id
+		   FOR NO KEY UPDATE;
+
+		IF NEW.status = 'closed' AND OLD.status <> 'closed' AND
+			(EXISTS (SELECT FROM ledger.balance b
+					  WHERE b.book_id = OLD.book_id AND b.account_id = OLD.account_id AND b.amount <> 0)
+			 OR EXISTS (SELECT FROM ledger.position p
+						 WHERE p.book_id = OLD.book_id AND p.account_id = OLD.account_id AND p.qty <> 0)) THEN
+			RAISE EXCEPTION 'account % of book % cannot be closed', OLD.account_id, OLD.book_id
+				USING ERRCODE = '55000',
+					  DETAIL = 'It has a balance or an open position.',
+					  HINT = 'Close the positions and withdraw the balance first.';
+		END IF;
+
+		INSERT INTO ledger.event (book_id, account_id, kind, payload)
+		VALUES (OLD.book_id, OLD.account_id, 'account_change',
+				jsonb_build_object('status', jsonb_build_array(OLD.status, NEW.status),
+								   'policy_code', jsonb_build_array(OLD.policy_code, NEW.policy_code),
+								   'owner_id', jsonb_build_array(OLD.owner_id, NEW.owner_id)));
+	END IF;
+	RETURN NEW;
+END
+$function$;
+COMMENT ON FUNCTION risk.check_account() IS
+	'Keeps what an account is, waits for postings in flight before its status, policy or owner changes, and records the change. Raises 55000, or 23503 for an unknown policy.';
+
+CREATE FUNCTION risk.ledger_triggers(
+	OUT table_name text, OUT trigger_name text, OUT enabled "char", OUT definition text)
+RETURNS SETOF record
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT t.table_name, t.trigger_name, t.enabled,
+		   format('CREATE %s %I %s ON ledger.%I %s EXECUTE FUNCTION risk.%s()',
+				  CASE WHEN t.timing LIKE '%DEFERRED%' THEN 'CONSTRAINT TRIGGER' ELSE 'TRIGGER' END,
+				  t.trigger_name, split_part(t.timing, '|', 1), t.table_name,
+				  split_part(t.timing, '|', 2), t.function_name)
+	  FROM (
+		SELECT v.table_name, v.trigger_name, v.enabled::"char" AS enabled, v.timing, v.function_name
+		  FROM (VALUES
+			-- posting and the invariants: not in the replica role, where the rows
+			-- of the other side arrive posted
+			('trade', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_trades'),
+			('transfer', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_transfers'),
+			('account', 'open_balance', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'open_balances'),
+			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
+			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
+			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
+			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
+			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
+			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
+			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
+			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price')
+		  ) AS v(table_name, trigger_name, enabled, timing, function_name)
+		UNION ALL
+		SELECT name, 'written_by_posting', 'O'::"char",
+			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
+		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
+							'below_floor', 'unmatched_execution']) AS name
+		UNION ALL
+		SELECT name, 'keep_rows', 'A'::"char",
+			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
+					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
+							'reset', 'event', 'idempotency', 'mark_price_history', 'policy']) AS name
+		UNION ALL
+		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
+							'reset', 'event', 'idempotency', 'mark_price_history', 'policy']) AS name
+	  ) AS t
+$function$;
+COMMENT ON FUNCTION risk.ledger_triggers() IS
+	'The triggers that a ledger must have: table, name, mode (O: fires unless in the replica role, A: fires always), definition.';
+
+CREATE FUNCTION risk.create_triggers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	expected record;
+BEGIN
+	FOR expected IN
+		SELECT e.*, t.tgenabled AS present
+		  FROM risk.ledger_triggers() e
+		  LEFT JOIN pg_trigger t ON t.tgrelid = format('ledger.%I', e.table_name)::regclass
+								AND t.tgname = e.trigger_name AND NOT t.tgisinternal
+	LOOP
+		IF expected.present IS NULL THEN
+			EXECUTE expected.definition;
+		END IF;
+		IF expected.enabled IS DISTINCT FROM coalesce(expected.present, 'O') THEN
+			EXECUTE format('ALTER TABLE ledger.%I ENABLE %s TRIGGER %I', expected.table_name,
+						   CASE expected.enabled WHEN 'A' THEN 'ALWAYS' ELSE '' END,
+						   expected.trigger_name);
+		END IF;
+	END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION risk.create_triggers() IS
+	'Makes the triggers of a ledger that are missing and puts all of them in their mode. Called by risk.install().';
+
+REVOKE ALL ON FUNCTION
+	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
+	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
+	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
+	risk.check_account(), risk.create_triggers()
+FROM PUBLIC;

@@ -1,0 +1,13 @@
+/*
+ * risk_ext.c
+ *		Module magic and settings; everything else has a file of its own.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#if PG_VERSION_NUM >= 180000
+PG_MODULE_MAGIC_EXT(.name = "risk_ext", .version = RISK_EXT_VERSION);
+#else
+PG_MODULE_MAGIC;
+#endif
