@@ -1,0 +1,91 @@
+# risk_ext: a ledger whose balances cannot be negative at commit
+#
+#   make demo      the flash crash on a throw-away cluster; CANDLES=file.csv.gz
+#                  replays real candles, SEED and ACCOUNTS vary the venue
+#   make test      every test, on a throw-away cluster
+#   make matrix    both of them in fresh chroots of three Debian releases
+#   make, make install, make installcheck    as with every extension
+#
+# demo and test install what is missing with apt.  PG_CONFIG names the
+# PostgreSQL to use; WERROR=1 makes warnings errors.
+
+EXTENSION = risk_ext
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" risk_ext.control)
+
+MODULE_big = risk_ext
+# Below stands before above: nothing in a file knows what is listed after it.
+OBJS = $(patsubst %.c,%.o,$(wildcard \
+	src/risk_ext.c \
+	src/decimal.c \
+	src/margin.c \
+	src/margin_sql.c \
+	src/wiring.c \
+	src/posting.c \
+	src/trade.c \
+	src/transfer.c \
+	src/invariant.c \
+	src/waterfall.c \
+	src/ledger_guard.c))
+
+# The install script is these parts in this order.
+SQL_PARTS = $(wildcard \
+	sql/formulas.sql \
+	sql/triggers.sql \
+	sql/tables.sql \
+	sql/prices.sql \
+	sql/books.sql \
+	sql/risk_views.sql \
+	sql/verify.sql \
+	sql/install.sql)
+DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+EXTRA_CLEAN = $(DATA_built) results output_iso log tmp_check
+
+# A regress test that has the basename of a file in sql/ would run that file
+# instead, hence the numbers.  := because PGXS asks with ifdef.
+REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test
+ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
+TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
+PROVE_TESTS = test/t/*.pl
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+# The server's headers count as system headers: -Wextra is for this code.
+PG_CPPFLAGS = -DRISK_EXT_VERSION=\"$(EXTVERSION)\" \
+	-isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
+
+# Bitcode for the JIT would need clang, and nothing here is worth inlining.
+override with_llvm = no
+
+.PHONY: all demo test matrix
+all:
+
+# These find or install PostgreSQL themselves, so they come without PGXS.
+demo:
+	@demo/run
+test:
+	@test/run
+matrix:
+	@test/matrix
+export PG_CONFIG CANDLES SEED ACCOUNTS MATRIX_DIR RISK_DATA
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install installcheck:
+	@echo "$(PG_CONFIG) does not lead to PostgreSQL's server headers:" \
+		"install them (postgresql-server-dev-NN), or set PG_CONFIG" >&2; exit 1
+clean:
+	rm -f src/*.o risk_ext.so $(DATA_built)
+endif
+
+$(DATA_built): $(SQL_PARTS) risk_ext.control Makefile
+	{ echo '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	  cat $(SQL_PARTS) </dev/null; } > $@
+
+# Every object depends on every header: there are few of both.
+$(OBJS): $(wildcard src/*.h)
