@@ -49,6 +49,7 @@ ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
 TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
+PGTAP := $(sort $(wildcard test/pgtap/*.sql))
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -68,9 +69,12 @@ all:
 demo:
 	@demo/run
 test:
-	@test/run
+	@test/sandbox test test/run
 matrix:
 	@test/matrix
+# for scripts
+value-of-%:
+	@echo '$($*)'
 export PG_CONFIG CANDLES SEED ACCOUNTS MATRIX_DIR RISK_DATA
 
 ifneq ($(wildcard $(PGXS)),)
@@ -84,7 +88,7 @@ clean:
 endif
 
 $(DATA_built): $(SQL_PARTS) risk_ext.control Makefile
-	{ echo '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	  cat $(SQL_PARTS) </dev/null; } > $@
 
 # Every object depends on every header: there are few of both.
