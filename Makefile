@@ -20,12 +20,13 @@ OBJS = $(patsubst %.c,%.o,$(wildcard \
 	src/margin.c \
 	src/margin_sql.c \
 	src/wiring.c \
+	src/guard.c \
+	src/valuation.c \
 	src/posting.c \
 	src/trade.c \
 	src/transfer.c \
 	src/invariant.c \
-	src/waterfall.c \
-	src/ledger_guard.c))
+	src/waterfall.c))
 
 # The install script is these parts in this order.
 SQL_PARTS = $(wildcard \
