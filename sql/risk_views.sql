@@ -1,0 +1,287 @@
+-- risk_views.sql
+--		What every position and every account stands at, as views over the
+--		tables of a ledger.
+--
+-- The formulas are the C functions of formulas.sql; here is only what goes
+-- into them: the mark, the tier, and the other positions of the account.
+--
+-- A position without a mark is valued at its cost, with profit 0 and margins
+-- on abs(cost), wherever it counts towards its account.  Its own row in
+-- position_risk shows NULL for all that depends on the mark.
+
+CREATE FUNCTION risk.create_views() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	CREATE OR REPLACE VIEW ledger.risk_limit AS
+	SELECT t.instrument_id,
+		   t.notional_floor,
+		   lead(t.notional_floor) OVER tiers AS notional_cap,
+		   t.maintenance_rate,
+		   sum(t.notional_floor * t.rate_step) OVER tiers AS maintenance_deduction,
+		   t.max_leverage
+	  FROM (SELECT m.instrument_id, m.notional_floor, m.maintenance_rate, m.max_leverage,
+				   m.maintenance_rate - lag(m.maintenance_rate, 1, 0::numeric)
+						OVER (PARTITION BY m.instrument_id ORDER BY m.notional_floor) AS rate_step
+			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage
+					  FROM ledger.margin_tier g
+					UNION ALL
+					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric
+					  FROM ledger.instrument i
+					 WHERE NOT EXISTS (SELECT FROM ledger.margin_tier z
+										WHERE z.instrument_id = i.instrument_id
+										  AND z.notional_floor = 0)) m) t
+	WINDOW tiers AS (PARTITION BY t.instrument_id ORDER BY t.notional_floor);
+
+	COMMENT ON VIEW ledger.risk_limit IS
+		'The margin tiers as they are applied. Every instrument has rows from notional 0 up without gaps; where ledger.margin_tier has none, there is no maintenance margin and the leverage is 1.';
+	COMMENT ON COLUMN ledger.risk_limit.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.risk_limit.notional_floor IS 'The tier holds for notionals above this, in the settlement asset.';
+	COMMENT ON COLUMN ledger.risk_limit.notional_cap IS 'The tier holds for notionals up to and including this. NULL: without limit.';
+	COMMENT ON COLUMN ledger.risk_limit.maintenance_rate IS 'Rate of the maintenance margin, before the deduction.';
+	COMMENT ON COLUMN ledger.risk_limit.maintenance_deduction IS 'The cumulative maintenance amount: maintenance margin = notional * maintenance_rate - maintenance_deduction. With it each rate holds for its own stretch of the notional only. Below zero where rates fall from tier to tier.';
+	COMMENT ON COLUMN ledger.risk_limit.max_leverage IS 'Highest leverage: initial margin = notional / max_leverage.';
+
+	-- The limits of an instrument come as arrays, so that they can be read
+	-- once for each instrument and not for each position.  OFFSET 0, here and
+	-- below: what is inside is computed once for each row, not once for each
+	-- column that uses it.
+	CREATE OR REPLACE VIEW ledger.position_value AS
+	SELECT p.book_id, p.account_id, p.instrument_id, i.symbol, i.kind, i.multiplier, s.scale,
+		   p.qty, p.cost,
+		   m.price AS mark_price,
+		   m.observed_at AS mark_observed_at,
+		   v.unrealized_pnl,
+		   v.notional,
+		   risk.maintenance_margin(v.notional, 1, l.rates[t.tier], greatest(l.deductions[t.tier], 0))
+				+ greatest(-l.deductions[t.tier], 0) AS maintenance_margin,
+		   risk.initial_margin(v.notional, l.leverages[t.tier], s.scale) AS initial_margin,
+		   l.floors AS tier_floors,
+		   l.rates AS tier_rates,
+		   l.deductions AS tier_deductions
+	  FROM ledger.position p
+	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
+	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
+	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
+	 CROSS JOIN LATERAL (
+		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
+			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
+			   array_agg(r.maintenance_deduction ORDER BY r.notional_floor) AS deductions,
+			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages
+		  FROM ledger.risk_limit r
+		 WHERE r.instrument_id = p.instrument_id) l
+	 CROSS JOIN LATERAL (
+		SELECT coalesce(risk.unrealized_pnl_at_cost(p.qty, p.cost, m.price, i.multiplier, i.kind), 0)
+				AS unrealized_pnl,
+			   coalesce(risk.notional(p.qty, m.price, i.multiplier, i.kind), abs(p.cost))
+				AS notional
+		OFFSET 0) v
+	 CROSS JOIN LATERAL (
+		-- how many floors are at or below the notional, without one that it
+		-- only just reaches
+		SELECT greatest(width_bucket(v.notional, l.floors)
+						- (v.notional = l.floors[width_bucket(v.notional, l.floors)])::int, 1)
+				AS tier
+		OFFSET 0) t
+	 WHERE p.qty <> 0;
+
+	COMMENT ON VIEW ledger.position_value IS
+		'Every open position as it counts towards its account: at the mark, or at its cost when there is no mark.';
+	COMMENT ON COLUMN ledger.position_value.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.position_value.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.position_value.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.position_value.symbol IS 'Symbol of the instrument.';
+	COMMENT ON COLUMN ledger.position_value.kind IS 'Kind of contract.';
+	COMMENT ON COLUMN ledger.position_value.multiplier IS 'Units of the underlying in one contract.';
+	COMMENT ON COLUMN ledger.position_value.scale IS 'Digits after the point of amounts in the settlement asset.';
+	COMMENT ON COLUMN ledger.position_value.qty IS 'Quantity in contracts, long > 0.';
+	COMMENT ON COLUMN ledger.position_value.cost IS 'Signed value paid and not yet realised.';
+	COMMENT ON COLUMN ledger.position_value.mark_price IS 'The mark price; NULL when there is none.';
+	COMMENT ON COLUMN ledger.position_value.mark_observed_at IS 'When the mark price was observed.';
+	COMMENT ON COLUMN ledger.position_value.unrealized_pnl IS 'Profit (above zero) or loss at the mark; 0 without a mark.';
+	COMMENT ON COLUMN ledger.position_value.notional IS 'Size at the mark; abs(cost) without a mark.';
+	COMMENT ON COLUMN ledger.position_value.maintenance_margin IS 'Maintenance margin of that notional.';
+	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at the highest leverage of its tier, rounded up to the scale of the asset.';
+	COMMENT ON COLUMN ledger.position_value.tier_floors IS 'Floors of the tiers of the instrument, ascending; as in ledger.risk_limit.';
+	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
+	COMMENT ON COLUMN ledger.position_value.tier_deductions IS 'Maintenance deductions of these tiers.';
+
+	-- Liquidation price: equity less maintenance is monotone in the price of
+	-- one instrument, and continuous from tier to tier; so the tier that holds
+	-- there is the lowest whose own price stays below its cap.  Where the
+	-- lowest tier has no price, there is none at all.
+	--
+	-- Bankruptcy price: of one position, where the account's equity is zero.
+	-- Of several, each may lose its share of the equity from the mark on:
+	-- "limit" is what it may lose from its cost on.  Limits are whole units of
+	-- the asset, rounded down, and the price is rounded so that the loss is
+	-- within the limit: closing every position at its bankruptcy price leaves
+	-- the balance at zero or above, and the fund is not needed.
+	CREATE OR REPLACE VIEW ledger.position_risk AS
+	SELECT v.book_id, v.account_id, v.instrument_id, v.symbol, v.qty,
+		   trim_scale(v.cost / (v.qty * v.multiplier)) AS entry_price,
+		   v.mark_price, v.mark_observed_at,
+		   CASE WHEN v.mark_price IS NOT NULL THEN v.unrealized_pnl END AS unrealized_pnl,
+		   CASE WHEN v.mark_price IS NOT NULL THEN v.notional END AS notional,
+		   CASE WHEN v.mark_price IS NOT NULL THEN v.maintenance_margin END AS maintenance_margin,
+		   CASE WHEN v.mark_price IS NOT NULL THEN v.initial_margin END AS initial_margin,
+		   trim_scale(q.price) AS liquidation_price,
+		   trim_scale(CASE WHEN risk.unrealized_pnl_at_cost(v.qty, v.cost, z.price, v.multiplier, v.kind) < -c.limit
+						   THEN z.price + sign(v.qty) * ('1e-' || scale(z.price))::numeric
+						   ELSE z.price END) AS bankruptcy_price,
+		   trim_scale(sign(v.qty) * (v.mark_price - q.price) / v.mark_price * 100) AS distance_percent
+	  FROM (SELECT p.*,
+				   b.amount + CASE WHEN p.account_id > 0 THEN 0
+								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
+												   WHERE s.book_id = p.book_id
+													 AND s.account_id = p.account_id
+													 AND s.slot > 0), 0) END AS balance,
+				   count(*) OVER account AS account_positions,
+				   sum(p.unrealized_pnl) OVER account AS account_pnl,
+				   sum(p.notional) OVER account AS account_notional,
+				   sum(p.maintenance_margin) OVER account AS account_maintenance
+			  FROM ledger.position_value p
+			  JOIN ledger.balance b ON b.book_id = p.book_id AND b.slot = 0
+								   AND b.account_id = p.account_id
+			WINDOW account AS (PARTITION BY p.book_id, p.account_id)) v
+	  LEFT JOIN LATERAL (
+		SELECT t.price
+		  FROM (SELECT n AS tier,
+					   risk.liquidation_price_at_cost(
+							qty => v.qty, cost => v.cost, balance => v.balance,
+							maintenance_rate => v.tier_rates[n],
+							maintenance_amount => greatest(v.tier_deductions[n], 0),
+							other_pnl => v.account_pnl - v.unrealized_pnl,
+							other_maintenance => v.account_maintenance - v.maintenance_margin
+								+ greatest(-v.tier_deductions[n], 0),
+							multiplier => v.multiplier, kind => v.kind) AS price
+				  FROM generate_series(1, cardinality(v.tier_floors)) AS n
+				OFFSET 0) t
+		 WHERE t.price IS NULL
+			OR t.tier = cardinality(v.tier_floors)
+			OR risk.notional(v.qty, t.price, v.multiplier, v.kind) <= v.tier_floors[t.tier + 1]
+		 ORDER BY t.tier
+		 LIMIT 1) q ON true
+	 CROSS JOIN LATERAL (
+		SELECT CASE WHEN v.account_maintenance > 0 THEN v.maintenance_margin ELSE v.notional END AS part,
+			   CASE WHEN v.account_maintenance > 0 THEN v.account_maintenance
+					ELSE nullif(v.account_notional, 0) END AS whole,
+			   ('1e' || v.scale)::numeric AS units) g
+	 CROSS JOIN LATERAL (
+		SELECT ((v.balance + v.account_pnl) * g.part - v.unrealized_pnl * g.whole) * g.units AS loss) e
+	 CROSS JOIN LATERAL (
+		SELECT CASE WHEN v.account_positions = 1 THEN v.balance
+					ELSE (div(e.loss, g.whole) - (mod(e.loss, g.whole) < 0)::int) / g.units
+			   END AS limit
+		OFFSET 0) c
+	 CROSS JOIN LATERAL (
+		SELECT risk.bankruptcy_price_at_cost(
+					qty => v.qty, cost => v.cost, balance => c.limit,
+					multiplier => v.multiplier, kind => v.kind) AS price
+		OFFSET 0) z;
+
+	COMMENT ON VIEW ledger.position_risk IS
+		'What every open position stands at. Amounts are in the settlement asset, prices in units of it. Without a mark, what depends on it is NULL; the other positions of the account count at their mark, or at their cost where they have none.';
+	COMMENT ON COLUMN ledger.position_risk.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.position_risk.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.position_risk.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.position_risk.symbol IS 'Symbol of the instrument.';
+	COMMENT ON COLUMN ledger.position_risk.qty IS 'Quantity in contracts, long > 0.';
+	COMMENT ON COLUMN ledger.position_risk.entry_price IS 'Average entry price, rounded for reading: the cost is what counts.';
+	COMMENT ON COLUMN ledger.position_risk.mark_price IS 'The mark price; NULL when there is none.';
+	COMMENT ON COLUMN ledger.position_risk.mark_observed_at IS 'When the mark price was observed.';
+	COMMENT ON COLUMN ledger.position_risk.unrealized_pnl IS 'Profit (above zero) or loss at the mark.';
+	COMMENT ON COLUMN ledger.position_risk.notional IS 'Size at the mark.';
+	COMMENT ON COLUMN ledger.position_risk.maintenance_margin IS 'Maintenance margin at the mark, of the tier that holds there.';
+	COMMENT ON COLUMN ledger.position_risk.initial_margin IS 'Initial margin at the mark, at the highest leverage of the tier that holds there.';
+	COMMENT ON COLUMN ledger.position_risk.liquidation_price IS 'Price at which the equity of the account is its maintenance margin, all other prices unchanged, in the tier that holds at that price. NULL when there is none: a long position is then safe at every price, a short one below its maintenance at every price.';
+	COMMENT ON COLUMN ledger.position_risk.bankruptcy_price IS 'Price at which the position has used up its share of the equity of the account, in proportion to maintenance margin, or to notional when there is none; rounded so that closing there leaves nothing for others to pay. With one position, the price at which the equity is zero. NULL when no price above zero does that.';
+	COMMENT ON COLUMN ledger.position_risk.distance_percent IS 'How far the mark can move towards the liquidation price, in percent of the mark; below zero when it has passed it.';
+
+	CREATE OR REPLACE VIEW ledger.account_risk AS
+	SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
+		   b.balance,
+		   p.unrealized_pnl,
+		   e.equity,
+		   p.initial_margin,
+		   p.maintenance_margin,
+		   e.equity - p.initial_margin AS free_collateral,
+		   risk.withdrawable(b.balance, p.unrealized_pnl, p.initial_margin) AS withdrawable,
+		   p.notional,
+		   trim_scale(e.equity / nullif(p.maintenance_margin, 0) * 100) AS margin_level,
+		   trim_scale(e.equity / nullif(p.notional, 0) * 100) AS margin_ratio,
+		   trim_scale(CASE WHEN e.equity > 0 THEN p.maintenance_margin / e.equity * 100 END) AS risk_ratio,
+		   trim_scale(CASE WHEN e.equity > 0 THEN p.notional / e.equity END) AS leverage
+	  FROM ledger.account a
+	  JOIN ledger.balance z ON z.book_id = a.book_id AND z.slot = 0 AND z.account_id = a.account_id
+	 CROSS JOIN LATERAL (
+		SELECT z.amount + CASE WHEN a.account_id > 0 THEN 0
+							   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
+											   WHERE s.book_id = a.book_id
+												 AND s.account_id = a.account_id
+												 AND s.slot > 0), 0) END AS balance
+		OFFSET 0) b
+	 CROSS JOIN LATERAL (
+		SELECT coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
+			   coalesce(sum(v.notional), 0) AS notional,
+			   coalesce(sum(v.initial_margin), 0) AS initial_margin,
+			   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin
+		  FROM ledger.position_value v
+		 WHERE v.book_id = a.book_id AND v.account_id = a.account_id) p
+	 CROSS JOIN LATERAL (
+		SELECT b.balance + p.unrealized_pnl AS equity
+		OFFSET 0) e
+	 WHERE a.kind IN ('trader', 'liquidity', 'interbook');
+
+	COMMENT ON VIEW ledger.account_risk IS
+		'What every account stands at that can hold positions: traders, and the liquidity and interbook accounts of the venue. Amounts are in the asset of the account. A position without a mark counts at its cost: profit 0, margins on abs(cost).';
+	COMMENT ON COLUMN ledger.account_risk.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.account_risk.account_id IS 'The account; below zero: one of the venue itself.';
+	COMMENT ON COLUMN ledger.account_risk.owner_id IS 'Whose account it is.';
+	COMMENT ON COLUMN ledger.account_risk.asset_code IS 'The asset that it holds.';
+	COMMENT ON COLUMN ledger.account_risk.status IS 'State of the account.';
+	COMMENT ON COLUMN ledger.account_risk.balance IS 'What the venue owes the holder, over all slots.';
+	COMMENT ON COLUMN ledger.account_risk.unrealized_pnl IS 'Profit (above zero) or loss of the open positions at the mark.';
+	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
+	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
+	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin: what new positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account: balance, less losses not yet realised, less initial margin, not below zero. Profit not yet realised is not paid out.';
+	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
+	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / maintenance_margin in percent: liquidation is near 100. NULL without a maintenance margin.';
+	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
+	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'maintenance_margin / equity in percent. NULL when the equity is not above zero.';
+	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
+
+	CREATE OR REPLACE VIEW ledger.fund_status AS
+	SELECT a.book_id, a.asset_code, a.account_id,
+		   (SELECT sum(b.amount) FROM ledger.balance b
+			 WHERE b.book_id = a.book_id AND b.account_id = a.account_id) AS balance,
+		   coalesce(r.resets, 0) AS resets,
+		   coalesce(r.paid, 0) AS paid,
+		   r.last_paid_at
+	  FROM ledger.account a
+	  LEFT JOIN (SELECT book_id, payer_account, count(*) AS resets, sum(amount) AS paid,
+						max(posted_at) AS last_paid_at
+				   FROM ledger.reset
+				  GROUP BY book_id, payer_account) r
+			 ON r.book_id = a.book_id AND r.payer_account = a.account_id
+	 WHERE a.kind = 'insurance_fund';
+
+	COMMENT ON VIEW ledger.fund_status IS
+		'The insurance funds: one for each book and asset, and what they have paid.';
+	COMMENT ON COLUMN ledger.fund_status.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.fund_status.asset_code IS 'The asset.';
+	COMMENT ON COLUMN ledger.fund_status.account_id IS 'The fund''s account.';
+	COMMENT ON COLUMN ledger.fund_status.balance IS 'What is in the fund, over all slots.';
+	COMMENT ON COLUMN ledger.fund_status.resets IS 'How many resets it has paid for.';
+	COMMENT ON COLUMN ledger.fund_status.paid IS 'What it has paid for resets, in total.';
+	COMMENT ON COLUMN ledger.fund_status.last_paid_at IS 'When it last paid for one.';
+END
+$function$;
+COMMENT ON FUNCTION risk.create_views() IS
+	'Makes or replaces the views of schema ledger. Called by risk.install().';
+
+REVOKE ALL ON FUNCTION risk.create_views() FROM PUBLIC;

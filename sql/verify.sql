@@ -1,0 +1,433 @@
+-- verify.sql
+--		The proof of the books: every balance, position and reset computed
+--		again from the rows that caused it.
+--
+-- Plain SQL over whole tables, on purpose without the functions that posting
+-- uses: a fault there must not hide itself here.  Needs SELECT on the tables
+-- and nothing else.
+
+CREATE FUNCTION risk.verify(book_id int DEFAULT NULL)
+RETURNS TABLE (check_name text, violations bigint, first_offender text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+-- a filter on the book is an index condition, and no filter costs nothing
+SET plan_cache_mode = force_custom_plan
+-- rows that a policy hides would look like missing ones: refuse instead
+SET row_security = off
+AS $function$
+#variable_conflict use_column
+DECLARE
+	missing text;
+BEGIN
+	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
+	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'instrument', 'mark_price',
+						'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution']) AS t(name)
+	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'there is no complete ledger here'
+			USING ERRCODE = '55000', DETAIL = format('Missing: %s.', missing),
+				  HINT = 'Run SELECT risk.install().';
+	END IF;
+
+	-- Each check is a query for its offenders; of these the first is shown,
+	-- with the number of them, or one row with 0.
+
+	RETURN QUERY
+	SELECT 'sum_zero', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, asset %s: all balances together are %s', a.book_id, a.asset_code, sum(b.amount)) AS offender
+			  FROM ledger.balance b
+			  JOIN ledger.account a ON a.book_id = b.book_id AND a.account_id = b.account_id
+			 WHERE verify.book_id IS NULL OR a.book_id = verify.book_id
+			 GROUP BY a.book_id, a.asset_code
+			HAVING sum(b.amount) <> 0
+			 ORDER BY a.book_id, a.asset_code
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'balances', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, slot %s: balance %s at seq %s, entries %s up to seq %s',
+						  u.book_id, u.account_id, u.slot, sum(u.amount), sum(u.seq), sum(u.entries), sum(u.entry_seq)) AS offender
+			  FROM (SELECT b.book_id, b.account_id, b.slot, b.amount, b.seq, b.posted_at,
+						   0 AS entries, 0 AS entry_seq, '-infinity'::timestamptz AS entry_posted_at, 1 AS balance_rows
+					  FROM ledger.balance b
+					 WHERE verify.book_id IS NULL OR b.book_id = verify.book_id
+					UNION ALL
+					SELECT e.book_id, e.account_id, e.slot, 0, 0, '-infinity',
+						   sum(e.amount), max(e.seq), max(e.posted_at), 0
+					  FROM ledger.entry e
+					 WHERE verify.book_id IS NULL OR e.book_id = verify.book_id
+					 GROUP BY e.book_id, e.slot, e.account_id) u
+			 GROUP BY u.book_id, u.account_id, u.slot
+			HAVING sum(u.amount) <> sum(u.entries) OR sum(u.seq) <> sum(u.entry_seq)
+				OR max(u.posted_at) <> max(u.entry_posted_at) OR sum(u.balance_rows) <> 1
+			 ORDER BY u.book_id, u.account_id, u.slot
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'slots', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, slot %s: %s', u.book_id, u.account_id, u.slot, u.fault) AS offender
+			  FROM (SELECT a.book_id, a.account_id, b.slot,
+						   CASE WHEN b.slot < 0 THEN 'a slot is 0 or above'
+								WHEN b.slot > 0 AND a.kind = 'trader' THEN 'a trader has slot 0 only'
+								WHEN b.slot > 0 AND b.floor IS NOT NULL THEN 'only slot 0 has a floor'
+								WHEN b.slot = 0 AND b.floor IS NULL
+									 AND a.kind IN ('trader', 'insurance_fund', 'liquidity') THEN 'the floor is missing'
+						   END AS fault
+					  FROM ledger.balance b
+					  JOIN ledger.account a ON a.book_id = b.book_id AND a.account_id = b.account_id
+					 WHERE verify.book_id IS NULL OR b.book_id = verify.book_id
+					UNION ALL
+					SELECT a.book_id, a.account_id, 0, 'the balance row is missing'
+					  FROM ledger.account a
+					  LEFT JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
+					 WHERE b.book_id IS NULL
+					   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)) u
+			 WHERE u.fault IS NOT NULL
+			 ORDER BY u.book_id, u.account_id, u.slot
+			 LIMIT 1) v;
+
+	-- the chain of entries of each slot, in one pass
+	RETURN QUERY
+	WITH link AS (
+		SELECT e.book_id, e.account_id, e.slot, e.seq, e.balance_after, e.posted_at,
+			   lag(e.seq, 1, 0::bigint) OVER chain + 1 AS next_seq,
+			   lag(e.balance_after, 1, 0::numeric) OVER chain + e.amount AS next_balance,
+			   lag(e.posted_at, 1, '-infinity'::timestamptz) OVER chain AS last_posted_at
+		  FROM ledger.entry e
+		 WHERE verify.book_id IS NULL OR e.book_id = verify.book_id
+		WINDOW chain AS (PARTITION BY e.book_id, e.slot, e.account_id ORDER BY e.seq)
+	), broken AS MATERIALIZED (
+		SELECT l.*,
+			   format('book %s, account %s, slot %s, seq %s', l.book_id, l.account_id, l.slot, l.seq) AS place
+		  FROM link l
+		 WHERE l.seq <> l.next_seq OR l.balance_after <> l.next_balance OR l.posted_at < l.last_posted_at
+	)
+	(SELECT 'contiguous_seq', count(*),
+			(SELECT format('%s: expected seq %s', b.place, b.next_seq)
+			   FROM broken b WHERE b.seq <> b.next_seq
+			  ORDER BY b.book_id, b.account_id, b.slot, b.seq LIMIT 1)
+	   FROM broken b WHERE b.seq <> b.next_seq)
+	UNION ALL
+	(SELECT 'balance_after', count(*),
+			(SELECT format('%s: balance_after %s, expected %s', b.place, b.balance_after, b.next_balance)
+			   FROM broken b WHERE b.balance_after <> b.next_balance
+			  ORDER BY b.book_id, b.account_id, b.slot, b.seq LIMIT 1)
+	   FROM broken b WHERE b.balance_after <> b.next_balance)
+	UNION ALL
+	(SELECT 'posted_at', count(*),
+			(SELECT format('%s: posted at %s, before %s', b.place, b.posted_at, b.last_posted_at)
+			   FROM broken b WHERE b.posted_at < b.last_posted_at
+			  ORDER BY b.book_id, b.account_id, b.slot, b.seq LIMIT 1)
+	   FROM broken b WHERE b.posted_at < b.last_posted_at);
+
+	-- Every posting moves money from some accounts to others.
+	RETURN QUERY
+	SELECT 'causes', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, %s %s: its entries together are %s',
+						  e.book_id, e.kind, e.cause, sum(e.amount)) AS offender
+			  FROM ledger.entry e
+			 WHERE verify.book_id IS NULL OR e.book_id = verify.book_id
+			 GROUP BY e.book_id, e.kind, e.cause
+			HAVING sum(e.amount) <> 0
+			 ORDER BY e.book_id, e.kind, e.cause
+			 LIMIT 1) v;
+
+	-- The rows that ask for entries, against the entries that are there: one
+	-- for each leg, with its amount.
+	RETURN QUERY
+	SELECT 'transfers', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, %s %s, account %s: %s in %s entries, expected %s in %s', u.book_id, u.kind, u.cause,
+						  u.account_id, sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS offender
+			  FROM (SELECT t.book_id, t.kind, t.transfer_id AS cause, l.account_id,
+						   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+					  FROM ledger.transfer t
+					 CROSS JOIN LATERAL (VALUES (t.from_account, -t.amount), (t.to_account, t.amount)) AS l(account_id, amount)
+					 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
+					UNION ALL
+					SELECT e.book_id, e.kind, e.cause, e.account_id, 0, 0, e.amount, 1
+					  FROM ledger.entry e
+					 WHERE e.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee')
+					   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.cause, u.account_id, u.kind
+			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+			 ORDER BY u.book_id, u.cause, u.account_id, u.kind
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'trade_fees', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, trade %s, account %s: fee entry %s, expected %s', u.book_id, u.trade_id,
+						  u.account_id, sum(u.found), sum(u.due)) AS offender
+			  FROM (SELECT t.book_id, t.trade_id, t.account_id, -t.fee AS due, 0 AS found
+					  FROM ledger.trade t
+					 WHERE t.fee <> 0
+					   AND (verify.book_id IS NULL OR t.book_id = verify.book_id)
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, 0, e.amount
+					  FROM ledger.entry e
+					  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+					 WHERE e.kind = 'trade_fee' AND a.kind <> 'fee'
+					   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.trade_id, u.account_id
+			HAVING sum(u.due) <> sum(u.found)
+			 ORDER BY u.book_id, u.trade_id, u.account_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'settlements', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, settlement %s, account %s: %s in %s entries, expected %s in %s', u.book_id, u.cause,
+						  u.account_id, sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS offender
+			  FROM (SELECT s.book_id, s.settlement_id AS cause, l.account_id,
+						   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+					  FROM ledger.settlement s
+					  LEFT JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
+					  LEFT JOIN ledger.account c ON c.book_id = s.book_id AND c.kind = 'clearing'
+												AND c.asset_code = i.settle_asset
+					 CROSS JOIN LATERAL (VALUES (s.account_id, s.amount), (c.account_id, -s.amount)) AS l(account_id, amount)
+					 WHERE s.kind = 'profit'
+					   AND (verify.book_id IS NULL OR s.book_id = verify.book_id)
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+					  FROM ledger.entry e
+					 WHERE e.kind = 'settlement'
+					   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.cause, u.account_id
+			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+			 ORDER BY u.book_id, u.cause, u.account_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'resets', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, reset %s: %s', f.book_id, f.account_id, f.reset_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.cause AS reset_id, u.account_id,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT r.book_id, r.reset_id AS cause, l.account_id,
+								   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.reset r
+							 CROSS JOIN LATERAL (VALUES (r.account_id, r.amount), (r.payer_account, -r.amount)) AS l(account_id, amount)
+							 WHERE verify.book_id IS NULL OR r.book_id = verify.book_id
+							UNION ALL
+							SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind = 'reset'
+							   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+					 GROUP BY u.book_id, u.cause, u.account_id
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT r.book_id, r.reset_id, r.account_id,
+						   format('balance %s before and %s after, payer %s and %s, amount %s',
+								  r.balance_before, r.balance_after, r.payer_before, r.payer_after, r.amount)
+					  FROM ledger.reset r
+					 WHERE (r.balance_after - r.balance_before <> r.amount
+							OR r.payer_before - r.payer_after <> r.amount)
+					   AND (verify.book_id IS NULL OR r.book_id = verify.book_id)
+					UNION ALL
+					SELECT r.book_id, min(r.reset_id), r.account_id,
+						   format('paid %s for %s %s, shortfall %s to %s', sum(r.amount), r.cause_kind, r.cause,
+								  min(r.shortfall), max(r.shortfall))
+					  FROM ledger.reset r
+					 WHERE verify.book_id IS NULL OR r.book_id = verify.book_id
+					 GROUP BY r.book_id, r.account_id, r.cause_kind, r.cause
+					HAVING sum(r.amount) <> min(r.shortfall) OR sum(r.amount) <> max(r.shortfall)) f
+			 ORDER BY f.book_id, f.reset_id, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	-- Positions, from all that ever changed them, in one pass.
+	RETURN QUERY
+	WITH source AS (
+		SELECT p.book_id, p.account_id, p.instrument_id,
+			   p.qty, p.trades, p.cost, 0 AS qty_due, 0 AS trades_due, 0 AS cost_due
+		  FROM ledger.position p
+		 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id
+		UNION ALL
+		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0,
+			   sum(d.qty), count(*), sum(d.qty * t.price) * i.multiplier
+		  FROM ledger.trade t
+		  JOIN ledger.instrument i ON i.instrument_id = t.instrument_id
+		 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
+		 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
+		 GROUP BY t.book_id, t.account_id, t.instrument_id, i.multiplier
+		UNION ALL
+		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0, 0, 0, e.amount
+		  FROM ledger.entry e
+		  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.account_id = e.account_id
+		 WHERE e.kind = 'realized_pnl'
+		   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)
+		   AND (verify.book_id IS NULL OR t.book_id = verify.book_id)
+		UNION ALL
+		SELECT s.book_id, s.account_id, s.instrument_id, 0, 0, 0, 0, 0, s.amount
+		  FROM ledger.settlement s
+		 WHERE verify.book_id IS NULL OR s.book_id = verify.book_id
+	), wrong AS MATERIALIZED (
+		SELECT s.book_id, s.account_id, s.instrument_id,
+			   sum(s.qty) AS qty, sum(s.trades) AS trades, sum(s.cost) AS cost,
+			   sum(s.qty_due) AS qty_due, sum(s.trades_due) AS trades_due, sum(s.cost_due) AS cost_due
+		  FROM source s
+		 GROUP BY s.book_id, s.account_id, s.instrument_id
+		HAVING sum(s.qty) <> sum(s.qty_due) OR sum(s.trades) <> sum(s.trades_due) OR sum(s.cost) <> sum(s.cost_due)
+	)
+	(SELECT 'quantity', count(*),
+			(SELECT format('book %s, account %s, instrument %s: %s after %s trades, expected %s after %s', w.book_id,
+						   w.account_id, w.instrument_id, w.qty, w.trades, w.qty_due, w.trades_due)
+			   FROM wrong w WHERE w.qty <> w.qty_due OR w.trades <> w.trades_due
+			  ORDER BY w.book_id, w.account_id, w.instrument_id LIMIT 1)
+	   FROM wrong w WHERE w.qty <> w.qty_due OR w.trades <> w.trades_due)
+	UNION ALL
+	(SELECT 'cost', count(*),
+			(SELECT format('book %s, account %s, instrument %s: cost %s, expected %s', w.book_id, w.account_id,
+						   w.instrument_id, w.cost, w.cost_due)
+			   FROM wrong w WHERE w.cost <> w.cost_due
+			  ORDER BY w.book_id, w.account_id, w.instrument_id LIMIT 1)
+	   FROM wrong w WHERE w.cost <> w.cost_due);
+
+	RETURN QUERY
+	SELECT 'executions', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, execution %s, instrument %s: quantity %s and value %s are left over',
+						  t.book_id, t.execution_id, t.instrument_id, sum(d.qty), sum(d.qty * t.price)) AS offender
+			  FROM ledger.trade t
+			 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
+			 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
+			 GROUP BY t.book_id, t.execution_id, t.instrument_id
+			HAVING sum(d.qty) <> 0 OR sum(d.qty * t.price) <> 0
+			 ORDER BY t.book_id, t.execution_id, t.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'open_interest', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, instrument %s: long less short is %s', p.book_id, p.instrument_id, sum(p.qty)) AS offender
+			  FROM ledger.position p
+			 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id
+			 GROUP BY p.book_id, p.instrument_id
+			HAVING sum(p.qty) <> 0
+			 ORDER BY p.book_id, p.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'clearing', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, asset %s: balance %s, costs %s, residues %s', u.book_id, u.asset_code,
+						  sum(u.balance), sum(u.cost), sum(u.residue)) AS offender
+			  FROM (SELECT a.book_id, a.asset_code, b.amount AS balance, 0 AS cost, 0 AS residue
+					  FROM ledger.account a
+					  JOIN ledger.balance b ON b.book_id = a.book_id AND b.account_id = a.account_id
+					 WHERE a.kind = 'clearing'
+					   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)
+					UNION ALL
+					SELECT p.book_id, i.settle_asset, 0, p.cost, 0
+					  FROM ledger.position p
+					  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
+					 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id
+					UNION ALL
+					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
+					  FROM ledger.settlement s
+					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
+					 WHERE s.kind = 'residue'
+					   AND (verify.book_id IS NULL OR s.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.asset_code
+			HAVING sum(u.balance) <> sum(u.residue) - sum(u.cost)
+			 ORDER BY u.book_id, u.asset_code
+			 LIMIT 1) v;
+
+	-- What everybody could claim at the mark is what came in from outside,
+	-- less the residues.  Long and short being equal, any one price does for
+	-- an instrument without a mark: its positions count with a mark of 0.
+	RETURN QUERY
+	SELECT 'equity', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, asset %s: equity %s at the mark, external %s, residues %s', u.book_id, u.asset_code,
+						  sum(u.equity), sum(u.outside), sum(u.residue)) AS offender
+			  FROM (SELECT a.book_id, a.asset_code,
+						   CASE WHEN a.kind <> 'external' THEN b.amount ELSE 0 END AS equity,
+						   CASE WHEN a.kind = 'external' THEN b.amount ELSE 0 END AS outside,
+						   0 AS residue
+					  FROM ledger.account a
+					  JOIN ledger.balance b ON b.book_id = a.book_id AND b.account_id = a.account_id
+					 WHERE a.kind <> 'clearing'
+					   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)
+					UNION ALL
+					SELECT p.book_id, i.settle_asset, p.qty * i.multiplier * coalesce(m.price, 0) - p.cost, 0, 0
+					  FROM ledger.position p
+					  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
+					  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
+					 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id
+					UNION ALL
+					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
+					  FROM ledger.settlement s
+					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
+					 WHERE s.kind = 'residue'
+					   AND (verify.book_id IS NULL OR s.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.asset_code
+			HAVING sum(u.equity) + sum(u.outside) + sum(u.residue) <> 0
+			 ORDER BY u.book_id, u.asset_code
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'floors', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: balance %s, floor %s', b.book_id, b.account_id, sum(b.amount), max(b.floor)) AS offender
+			  FROM ledger.balance b
+			 WHERE verify.book_id IS NULL OR b.book_id = verify.book_id
+			 GROUP BY b.book_id, b.account_id
+			HAVING sum(b.amount) < max(b.floor)
+			 ORDER BY b.book_id, b.account_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'below_floor', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: below its floor since seq %s', b.book_id, b.account_id, b.seq_before) AS offender
+			  FROM ledger.below_floor b
+			 WHERE verify.book_id IS NULL OR b.book_id = verify.book_id
+			 ORDER BY b.book_id, b.account_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'unmatched_execution', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, execution %s, instrument %s: quantity %s and value %s', u.book_id, u.execution_id,
+						  u.instrument_id, u.qty, u.value) AS offender
+			  FROM ledger.unmatched_execution u
+			 WHERE verify.book_id IS NULL OR u.book_id = verify.book_id
+			 ORDER BY u.book_id, u.execution_id, u.instrument_id
+			 LIMIT 1) v;
+
+	-- The triggers are those of every book.  Both definitions are brought to
+	-- one form: events in the order that the server prints, no parentheses.
+	RETURN QUERY
+	SELECT 'guards', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('table ledger.%s, trigger %s: %s', f.table_name, f.trigger_name, f.fault) AS offender
+			  FROM (SELECT e.table_name, e.trigger_name,
+						   CASE WHEN t.oid IS NULL THEN 'missing'
+								WHEN t.tgenabled <> e.enabled
+								THEN format('in mode %s, expected %s', t.tgenabled, e.enabled)
+								WHEN translate(lower(pg_get_triggerdef(t.oid)), '()', '')
+									 <> translate(lower(replace(e.definition, 'UPDATE OR DELETE', 'DELETE OR UPDATE')), '()', '')
+								THEN 'is ' || pg_get_triggerdef(t.oid)
+						   END AS fault
+					  FROM risk.ledger_triggers() e
+					  LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(format('ledger.%I', e.table_name))
+											AND t.tgname = e.trigger_name AND NOT t.tgisinternal
+					UNION ALL
+					SELECT c.relname, t.tgname, 'a foreign key that is not enforced'
+					  FROM pg_trigger t
+					  JOIN pg_class c ON c.oid = t.tgrelid
+					  JOIN pg_namespace s ON s.oid = c.relnamespace
+					 WHERE s.nspname = 'ledger' AND t.tgisinternal AND t.tgenabled <> 'O') f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.table_name, f.trigger_name
+			 LIMIT 1) v;
+END
+$function$;
+COMMENT ON FUNCTION risk.verify(int) IS
+	'Proves the books, of one book or of all: one row for each check, always the same ones in the same order, with the number of violations and the first of them. No row with violations > 0 means that the books are right. Reads the tables only, as of the snapshot of the statement. Errors: 55000 without a ledger; 42501 where the caller may not see every row';
