@@ -1,0 +1,157 @@
+-- Books, the accounts of the venue itself, and the short forms of a transfer.
+
+CREATE FUNCTION risk.open_system_accounts(for_book int, for_asset text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	first_number bigint;
+BEGIN
+	-- The lock on the book makes the numbers unique.
+	PERFORM FROM ledger.book b WHERE b.book_id = for_book FOR UPDATE;
+	SELECT coalesce(min(a.account_id), 0) INTO first_number
+	  FROM ledger.account a
+	 WHERE a.book_id = for_book AND a.account_id < 0;
+
+	INSERT INTO ledger.account (book_id, account_id, kind, asset_code)
+	SELECT for_book, first_number - k.ordinality, k.kind, for_asset
+	  FROM unnest(ARRAY['clearing', 'fee', 'insurance_fund', 'liquidity', 'external', 'house',
+						'receivable', 'funding', 'interbook', 'suspense'])
+		   WITH ORDINALITY AS k(kind, ordinality)
+	 WHERE NOT EXISTS (SELECT FROM ledger.account a
+						WHERE a.book_id = for_book AND a.kind = k.kind AND a.asset_code = for_asset)
+	 ORDER BY k.ordinality;
+END
+$function$;
+COMMENT ON FUNCTION risk.open_system_accounts(int, text) IS
+	'Makes the system accounts of one asset that a book lacks.';
+
+CREATE FUNCTION risk.open_system_accounts() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	PERFORM risk.open_system_accounts(b.book_id, NEW.asset_code)
+	   FROM (SELECT book_id FROM ledger.book ORDER BY book_id) b;
+	RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION risk.open_system_accounts() IS
+	'Gives every book the system accounts of a new asset.';
+
+CREATE FUNCTION risk.create_book(book_id int, name text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	INSERT INTO ledger.book (book_id, name) VALUES (create_book.book_id, create_book.name);
+	PERFORM risk.open_system_accounts(create_book.book_id, a.asset_code)
+	   FROM (SELECT asset_code FROM ledger.asset ORDER BY asset_code) a;
+END
+$function$;
+COMMENT ON FUNCTION risk.create_book(int, text) IS
+	'Makes a book with its system accounts for each asset. 23505 when the book exists.';
+
+CREATE FUNCTION risk.system_account(book_id int, kind text, asset_code text) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	found_id bigint;
+BEGIN
+	SELECT a.account_id INTO found_id
+	  FROM ledger.account a
+	 WHERE a.book_id = system_account.book_id AND a.kind = system_account.kind
+	   AND a.asset_code = system_account.asset_code AND a.kind <> 'trader';
+	IF found_id IS NULL THEN
+		RAISE EXCEPTION 'book % has no % account in %', book_id, kind, asset_code
+			USING ERRCODE = '23503',
+				  HINT = 'Make the book with risk.create_book() and insert the asset into ledger.asset; the kinds are clearing, fee, insurance_fund, liquidity, external, house, receivable, funding, interbook and suspense.';
+	END IF;
+	RETURN found_id;
+END
+$function$;
+COMMENT ON FUNCTION risk.system_account(int, text, text) IS
+	'The number of the book''s own account of a kind and asset. 23503 when there is none.';
+
+CREATE FUNCTION risk.asset_of(book_id int, account_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	found_code text;
+BEGIN
+	SELECT a.asset_code INTO found_code
+	  FROM ledger.account a
+	 WHERE a.book_id = asset_of.book_id AND a.account_id = asset_of.account_id;
+	IF found_code IS NULL THEN
+		RAISE EXCEPTION 'account % does not exist in book %', account_id, book_id
+			USING ERRCODE = '23503', HINT = 'Insert it into ledger.account first.';
+	END IF;
+	RETURN found_code;
+END
+$function$;
+COMMENT ON FUNCTION risk.asset_of(int, bigint) IS
+	'The asset that an account holds. 23503 when there is no such account.';
+
+CREATE FUNCTION risk.transfer_once(
+	book_id int, from_account bigint, to_account bigint, amount numeric, kind text, idempotency_key text)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	posted bigint;
+	original ledger.transfer;
+BEGIN
+	BEGIN
+		INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind, idempotency_key)
+		VALUES (transfer_once.book_id, transfer_once.from_account, transfer_once.to_account,
+				transfer_once.amount, transfer_once.kind, transfer_once.idempotency_key)
+		RETURNING transfer_id INTO posted;
+		RETURN posted;
+	EXCEPTION WHEN unique_violation THEN
+		SELECT t.* INTO original
+		  FROM ledger.idempotency i
+		  JOIN ledger.transfer t ON t.book_id = i.book_id AND t.transfer_id = i.id
+		 WHERE i.book_id = transfer_once.book_id AND i.idempotency_key = transfer_once.idempotency_key
+		   AND i.kind = 'transfer';
+		IF (original.from_account, original.to_account, original.amount, original.kind)
+			IS DISTINCT FROM (transfer_once.from_account, transfer_once.to_account,
+							  transfer_once.amount, transfer_once.kind) THEN
+			RAISE;
+		END IF;
+		RETURN original.transfer_id;
+	END;
+END
+$function$;
+COMMENT ON FUNCTION risk.transfer_once(int, bigint, bigint, numeric, text, text) IS
+	'Inserts a transfer and returns its transfer_id; for a key that was used for the same transfer, the original''s. 23505 when the key was used for another one.';
+
+CREATE FUNCTION risk.deposit(account_id bigint, amount numeric, book_id int DEFAULT 1, idempotency_key text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT risk.transfer_once($3, risk.system_account($3, 'external', a.asset_code), $1, $2, 'deposit', $4)
+	  FROM (SELECT risk.asset_of($3, $1) AS asset_code) a
+$function$;
+COMMENT ON FUNCTION risk.deposit(bigint, numeric, int, text) IS
+	'Moves amount from outside into an account and returns the transfer_id. Units of the account''s asset; an amount with more digits than its scale is refused.';
+
+CREATE FUNCTION risk.withdraw(account_id bigint, amount numeric, book_id int DEFAULT 1, idempotency_key text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT risk.transfer_once($3, $1, risk.system_account($3, 'external', a.asset_code), $2, 'withdrawal', $4)
+	  FROM (SELECT risk.asset_of($3, $1) AS asset_code) a
+$function$;
+COMMENT ON FUNCTION risk.withdraw(bigint, numeric, int, text) IS
+	'Moves amount out of an account and returns the transfer_id. 23514 beyond what the account can spare: balance, less losses not yet realised, less initial margin.';
+
+REVOKE ALL ON FUNCTION
+	risk.open_system_accounts(int, text), risk.open_system_accounts(),
+	risk.create_book(int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text),
+	risk.deposit(bigint, numeric, int, text), risk.withdraw(bigint, numeric, int, text)
+FROM PUBLIC;

@@ -1,0 +1,59 @@
+-- Making a ledger, and making it whole again.
+
+CREATE FUNCTION risk.install() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+DECLARE
+	unposted text;
+BEGIN
+	PERFORM risk.create_tables();
+
+	-- Where the triggers are missing, rows may have come in that nothing
+	-- posted.  The locks keep more of them out until the triggers are back.
+	LOCK TABLE ledger.trade, ledger.transfer IN SHARE ROW EXCLUSIVE MODE;
+	SELECT u.what INTO unposted
+	  FROM (SELECT format('transfer %s of book %s', t.transfer_id, t.book_id)
+			  FROM ledger.transfer t
+			 WHERE NOT EXISTS (SELECT FROM ledger.entry e
+								WHERE e.book_id = t.book_id AND e.account_id = t.from_account
+								  AND e.cause = t.transfer_id AND e.kind = t.kind)
+			UNION ALL
+			SELECT format('a trade of account %s in instrument %s of book %s',
+						  t.account_id, t.instrument_id, t.book_id)
+			  FROM (SELECT book_id, account_id, instrument_id, count(*) AS trades
+					  FROM ledger.trade GROUP BY book_id, account_id, instrument_id) t
+			  LEFT JOIN ledger.position p USING (book_id, account_id, instrument_id)
+			 WHERE p.trades IS DISTINCT FROM t.trades) AS u(what)
+	 LIMIT 1;
+	IF unposted IS NOT NULL THEN
+		RAISE EXCEPTION 'rows were inserted while posting was not installed'
+			USING ERRCODE = '55000',
+				  DETAIL = format('%s has not been posted.', upper(left(unposted, 1)) || substr(unposted, 2)),
+				  HINT = 'Take those rows out with the append-only triggers disabled, run risk.install(), and insert them again.';
+	END IF;
+
+	PERFORM risk.create_triggers();
+	PERFORM risk.create_views();
+
+	INSERT INTO ledger.policy (policy_code, stages, description)
+	SELECT v.policy_code, v.stages, v.description
+	  FROM (VALUES
+		('electra', ARRAY['own', 'fund', 'house'],
+		 'A balance below its floor is reset at once: out of the account''s own profit, then by the insurance fund, then by the house.'),
+		('strict', ARRAY['own', 'reject'],
+		 'Nobody pays for another: what the account cannot cover out of its own profit is refused.')
+		) AS v(policy_code, stages, description)
+	 WHERE NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = v.policy_code);
+
+	IF NOT EXISTS (SELECT FROM ledger.book) THEN
+		PERFORM risk.create_book(1, 'main');
+	END IF;
+END
+$function$;
+COMMENT ON FUNCTION risk.install() IS
+	'Makes schema ledger with its tables, triggers, views, policies and book 1, or makes whole what is missing of it: tables stay as they are, triggers and views are put back. The tables belong to the caller. 55000 when rows were inserted while the triggers were missing.';
+
+REVOKE ALL ON FUNCTION risk.install() FROM PUBLIC;
+GRANT USAGE ON SCHEMA risk TO PUBLIC;

@@ -1,0 +1,66 @@
+/*
+ * guard.c
+ *		The triggers that keep rows as posting wrote them.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/rel.h"
+
+#include "wiring.h"
+
+PG_FUNCTION_INFO_V1(risk_refuse_change);
+PG_FUNCTION_INFO_V1(risk_refuse_write);
+
+static TriggerData *
+before_trigger(FunctionCallInfo fcinfo, const char *name)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(((TriggerData *) fcinfo->context)->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a BEFORE trigger", name)));
+	return (TriggerData *) fcinfo->context;
+}
+
+static const char *
+operation_name(TriggerEvent event)
+{
+	return TRIGGER_FIRED_BY_INSERT(event) ? "INSERT" :
+		TRIGGER_FIRED_BY_UPDATE(event) ? "UPDATE" :
+		TRIGGER_FIRED_BY_DELETE(event) ? "DELETE" : "TRUNCATE";
+}
+
+/* risk.refuse_change(): nobody changes these rows, posting included. */
+Datum
+risk_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = before_trigger(fcinfo, "risk.refuse_change");
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),
+					RelationGetRelationName(trigger->tg_relation)),
+			 errdetail("Its rows are the record from which the books are proven."),
+			 errhint("Put a mistake right by new rows that say the opposite."),
+			 errtable(trigger->tg_relation)));
+	return (Datum) 0;
+}
+
+/* risk.refuse_write(): only posting writes here. */
+Datum
+risk_refuse_write(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = before_trigger(fcinfo, "risk.refuse_write");
+
+	if (!wiring_is_writing())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),
+						RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("It is written by posting only."),
+				 errhint("Insert into the tables trade and transfer instead."),
+				 errtable(trigger->tg_relation)));
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,91 @@
+/*
+ * invariant.c
+ *		The check at commit: no balance below its floor.
+ *
+ * A healthy transaction queues no event: the trigger has a WHEN clause.  The
+ * first event that finds its account noted settles every account of the book
+ * that the transaction took below its floor; later events find theirs healed.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+
+#include "posting.h"
+#include "waterfall.h"
+
+PG_FUNCTION_INFO_V1(risk_enforce_floor);
+
+static const LedgerStatement read_balance = {
+	"SELECT EXISTS (SELECT FROM {below_floor} n"
+	"  WHERE n.book_id = b.book_id AND n.account_id = b.account_id),"
+	" b.floor,"
+	" b.amount + coalesce((SELECT sum(s.amount) FROM {balance} s"
+	"  WHERE s.book_id = b.book_id AND s.account_id = b.account_id AND s.slot > 0), 0)"
+	" FROM {balance} b WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = $2",
+	2, {INT4OID, INT8OID}
+};
+
+/*
+ * Whether a waterfall is under way in this backend.  With SET CONSTRAINTS
+ * IMMEDIATE its own updates fire the trigger; the one that started it judges.
+ */
+static bool settling = false;
+
+static void
+settle(Wiring *wiring, int32 book_id)
+{
+	settling = true;
+	PG_TRY();
+	{
+		waterfall_settle(wiring, book_id);
+	}
+	PG_FINALLY();
+	{
+		settling = false;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * risk.enforce_floor()
+ *		Deferred constraint trigger on balance, FOR EACH ROW,
+ *		WHEN (NEW.amount < NEW.floor).
+ */
+Datum
+risk_enforce_floor(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = row_trigger(fcinfo, "risk.enforce_floor");
+	Wiring	   *wiring;
+	Datum		values[2];
+	bool		isnull;
+	Numeric		floor;
+	Numeric		total;
+
+	if (settling)
+		return PointerGetDatum(NULL);
+	wiring = wiring_enter(trigger->tg_relation);
+	values[0] = row_column(trigger, "book_id");
+	values[1] = row_column(trigger, "account_id");
+
+	wiring_read(wiring, &read_balance, values, LEDGER_LATEST);
+	if (DatumGetBool(result_datum(0, 1, &isnull)))
+	{
+		settle(wiring, DatumGetInt32(values[0]));
+		wiring_read(wiring, &read_balance, values, LEDGER_LATEST);
+	}
+	floor = result_numeric(0, 2);
+	total = result_numeric(0, 3);
+	if (floor != NULL && decimal_compare(total, floor) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("balance of account " INT64_FORMAT " of book %d would be below its floor",
+						DatumGetInt64(values[1]), DatumGetInt32(values[0])),
+				 errdetail("The balance would be %s, the floor is %s, and nobody pays the difference.",
+						   decimal_to_cstring(total), decimal_to_cstring(floor)),
+				 errhint("Pay money in first, or take less out."),
+				 errtableconstraint(trigger->tg_relation, "floor")));
+	wiring_leave(wiring);
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,814 @@
+/*
+ * posting.c
+ *		Balances and entries of one book, opened, changed and written back.
+ *
+ * What is posted, and why, is the business of trade.c, transfer.c and
+ * waterfall.c.  Here is how it is done without a lost update and without a
+ * deadlock:
+ *
+ * Lock order.  (1) Balances of traders, by account_id, in one pass for the
+ * whole statement.  (2) Slots of system accounts; they are never waited for.
+ * (3) The gate: the row of the book, then slot 0 of floored system accounts by
+ * account_id.  After (3) nothing of (1) is locked.  A transaction of one
+ * statement cannot deadlock, nor can several that lock traders in ascending
+ * order and pass the gate last.
+ *
+ * Slots.  System accounts take part in most transactions; one row for each
+ * would let one transaction run at a time.  A credit, or a debit of an account
+ * without a floor, goes to whatever slot >= 1 is free; such a slot has no floor of its
+ * own.  Slot 0 carries the floor: who takes money out of a floored system
+ * account holds slot 0, adds up the slots and debits slot 0, which may go
+ * below zero as long as the sum does not.  Debits exclude each other and
+ * credits only add, so the sum that was read is what is there at least.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+#include "posting.h"
+
+/* What a statement of one row costs in commands, about. */
+#define COMMANDS_PER_STATEMENT	8
+
+/*
+ * A transaction that writes one slot more often than this goes on with
+ * another: its own dead versions cannot be pruned before it ends, and every
+ * write walks all of them.
+ */
+#define WRITES_PER_SLOT			1000
+
+/* Slots of one backend are this far apart; more than any number of backends. */
+#define SLOT_STRIDE				(1 << 18)
+
+/* The most digits before the point that an amount may have. */
+#define INTEGER_DIGITS			20
+
+typedef struct PostedEntry
+{
+	LedgerAccount *account;
+	int64		seq;
+	Numeric		amount;
+	Numeric		balance_after;
+	const char *kind;
+	int64		cause;
+	TimestampTz effective_at;
+} PostedEntry;
+
+struct Posting
+{
+	Wiring	   *wiring;
+	int32		book_id;
+	HTAB	   *accounts;		/* of AccountSlot */
+	List	   *system;			/* those of them with account_id < 0 */
+	PostedEntry *entries;
+	int			nentries;
+	int			entries_size;
+};
+
+typedef struct AccountSlot
+{
+	int64		account_id;		/* key */
+	LedgerAccount account;
+} AccountSlot;
+
+static const char *const kind_names[ACCOUNT_KINDS] = {
+	"trader", "clearing", "fee", "insurance_fund", "liquidity", "external",
+	"house", "receivable", "funding", "interbook", "suspense"
+};
+
+static const char *const status_names[STATUS_KINDS] = {
+	"active", "reduce_only", "frozen", "closed"
+};
+
+static const LedgerStatement lock_traders = {
+	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
+	" FROM {balance} b"
+	" WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = ANY ($2)"
+	" ORDER BY b.account_id FOR NO KEY UPDATE",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
+static const LedgerStatement read_accounts = {
+	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id"
+	" FROM {account} a JOIN {asset} s ON s.asset_code = a.asset_code"
+	" WHERE a.book_id = $1 AND a.account_id = ANY ($2)",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
+static const LedgerStatement read_system_account = {
+	"SELECT a.account_id"
+	" FROM {account} a"
+	" WHERE a.book_id = $1 AND a.kind = $2 AND a.asset_code = $3 AND a.kind <> 'trader'",
+	3, {INT4OID, TEXTOID, TEXTOID}
+};
+
+static const LedgerStatement lock_slot = {
+	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
+	" FROM {balance} b"
+	" WHERE b.book_id = $1 AND b.slot = $2 AND b.account_id = ANY ($3)"
+	" FOR NO KEY UPDATE SKIP LOCKED",
+	3, {INT4OID, INT4OID, INT8ARRAYOID}
+};
+
+static const LedgerStatement lock_any_slot = {
+	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
+	" FROM {balance} b"
+	" WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot > 0"
+	" AND b.slot / $3 = $4 / $3"
+	" ORDER BY b.slot LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+	4, {INT4OID, INT8OID, INT4OID, INT4OID}
+};
+
+static const LedgerStatement insert_slot = {
+	"INSERT INTO {balance} AS b (book_id, slot, account_id) VALUES ($1, $2, $3)"
+	" ON CONFLICT DO NOTHING"
+	" RETURNING b.account_id, b.amount, b.seq, b.posted_at, b.slot",
+	3, {INT4OID, INT4OID, INT8OID}
+};
+
+static const LedgerStatement lock_book = {
+	"SELECT FROM {book} b WHERE b.book_id = $1 FOR NO KEY UPDATE",
+	1, {INT4OID}
+};
+
+static const LedgerStatement sum_other_slots = {
+	"SELECT sum(o.amount) FROM ("
+	" SELECT b.amount FROM {balance} b"
+	"  WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot > 0 AND b.slot <> $3"
+	" UNION ALL"
+	" SELECT b.amount FROM {balance} b"
+	"  WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot = 0 AND $3 <> 0) AS o",
+	3, {INT4OID, INT8OID, INT4OID}
+};
+
+static const LedgerStatement insert_entries = {
+	"INSERT INTO {entry} (book_id, slot, account_id, seq, posted_at, effective_at,"
+	" cause, period, amount, balance_after, kind)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	11, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZARRAYOID, INT8ARRAYOID, DATEARRAYOID, NUMERICARRAYOID,
+		NUMERICARRAYOID, TEXTARRAYOID}
+};
+
+static const LedgerStatement note_below_floor = {
+	"INSERT INTO {below_floor} (book_id, account_id, seq_before)"
+	" SELECT $1, * FROM unnest($2, $3) ON CONFLICT DO NOTHING",
+	3, {INT4OID, INT8ARRAYOID, INT8ARRAYOID}
+};
+
+static const LedgerStatement update_balances = {
+	"UPDATE {balance} b SET amount = u.amount, seq = u.seq, posted_at = u.posted_at"
+	" FROM unnest($2, $3, $4, $5, $6) AS u(slot, account_id, amount, seq, posted_at)"
+	" WHERE b.book_id = $1 AND b.slot = u.slot AND b.account_id = u.account_id",
+	6, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+};
+
+static int
+name_index(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	elog(ERROR, "unknown name \"%s\" in table \"account\"", name);
+	return -1;					/* keep compiler quiet */
+}
+
+const char *
+account_kind_name(AccountKind kind)
+{
+	return kind_names[kind];
+}
+
+const char *
+account_status_name(AccountStatus status)
+{
+	return status_names[status];
+}
+
+/* account_kind_has_floor: whether a new account of that kind has a floor of 0 */
+bool
+account_kind_has_floor(const char *kind)
+{
+	AccountKind index = name_index(kind_names, ACCOUNT_KINDS, kind);
+
+	return index == ACCOUNT_TRADER || index == ACCOUNT_INSURANCE_FUND || index == ACCOUNT_LIQUIDITY;
+}
+
+/*
+ * account_kind_is_gated
+ *		System accounts that have a floor or positions: all that touches them,
+ *		but for a credit of the insurance fund, passes the gate.
+ */
+bool
+account_kind_is_gated(AccountKind kind)
+{
+	return kind == ACCOUNT_INSURANCE_FUND || kind == ACCOUNT_LIQUIDITY ||
+		kind == ACCOUNT_INTERBOOK;
+}
+
+/* entry_class: the class of an entry or transfer by its kind */
+EntryClass
+entry_class(const char *kind)
+{
+	static const struct
+	{
+		const char *kind;
+		EntryClass	class;
+	}			classes[] = {
+		{"withdrawal", CLASS_CHOICE},
+		{"transfer", CLASS_CHOICE},
+		{"chargeback", CLASS_OPERATIONAL},
+		{"correction", CLASS_OPERATIONAL},
+		{"fee", CLASS_OPERATIONAL},
+		{"trade_fee", CLASS_FEE},
+	};
+
+	for (int i = 0; i < (int) lengthof(classes); i++)
+		if (strcmp(classes[i].kind, kind) == 0)
+			return classes[i].class;
+	return CLASS_MARKET;
+}
+
+/*
+ * check_number
+ *		Raise 22023 unless value is finite, has at most scale digits after the
+ *		point and the sign that rule asks for; 22003 when it has more than
+ *		INTEGER_DIGITS before the point.  The message names the row.
+ */
+void
+check_number(const char *table, int64 row_id, const char *column,
+			 Numeric value, int scale, NumberRule rule)
+{
+	if (!decimal_is_finite(value) ||
+		(rule == NUMBER_POSITIVE && decimal_sign(value) <= 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s " INT64_FORMAT ": invalid %s", table, row_id, column),
+				 errdetail("The %s is %s.", column, decimal_to_cstring(value)),
+				 rule == NUMBER_POSITIVE ?
+				 errhint("It must be a finite number greater than zero; the direction is told by other columns.") :
+				 errhint("It must be a finite number.")));
+	if (decimal_integer_digits(value) > INTEGER_DIGITS)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("%s " INT64_FORMAT ": %s out of range", table, row_id, column),
+				 errdetail("The %s has %d digits before the point.", column,
+						   decimal_integer_digits(value)),
+				 errhint("At most %d are possible; count in a larger unit.", INTEGER_DIGITS)));
+	if (decimal_scale(value) > scale)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s " INT64_FORMAT ": %s has too many digits", table, row_id, column),
+				 errdetail("The %s is %s; at most %d digits after the point are kept.",
+						   column, decimal_to_cstring(value), scale),
+				 errhint("Round it before it is inserted: nothing is rounded here.")));
+}
+
+/* statement_trigger: check that a function was called as a statement trigger after INSERT */
+TriggerData *
+statement_trigger(FunctionCallInfo fcinfo, const char *name)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
+		trigger->tg_newtable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called by an AFTER INSERT trigger, FOR EACH STATEMENT, with REFERENCING NEW TABLE",
+						name)));
+	return trigger;
+}
+
+/* row_trigger: the same for a row trigger after INSERT or UPDATE */
+TriggerData *
+row_trigger(FunctionCallInfo fcinfo, const char *name)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called by an AFTER INSERT OR UPDATE trigger, FOR EACH ROW",
+						name)));
+	return trigger;
+}
+
+/* row_column: a column, not NULL, of the row as the statement left it */
+Datum
+row_column(TriggerData *trigger, const char *name)
+{
+	TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+		trigger->tg_newslot : trigger->tg_trigslot;
+	bool		isnull;
+	Datum		value = slot_getattr(slot, SPI_fnumber(RelationGetDescr(trigger->tg_relation), name), &isnull);
+
+	Assert(!isnull);
+	return value;
+}
+
+/*
+ * inserted_rows
+ *		A slot for reading the rows that the statement inserted, in the order
+ *		given, with tuplestore_gettupleslot(trigger->tg_newtable, ...).
+ */
+TupleTableSlot *
+inserted_rows(TriggerData *trigger)
+{
+	Tuplestorestate *rows = trigger->tg_newtable;
+
+	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
+	tuplestore_rescan(rows);
+	return MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
+}
+
+/* Rows begin with their book_id; within a book the addresses tell the order given. */
+static int
+compare_rows(const void *a, const void *b)
+{
+	const int32 *left = *(const int32 *const *) a;
+	const int32 *right = *(const int32 *const *) b;
+
+	return *left != *right ? (*left > *right) - (*left < *right) : (left > right) - (left < right);
+}
+
+/*
+ * post_by_book
+ *		Call post for each book in ascending order, with its rows in the order
+ *		given.  rows is an array of structs that begin with int32 book_id.
+ */
+void
+post_by_book(Wiring *wiring, void *rows, Size row_size, int n, BookPosting post)
+{
+	void	  **sorted = palloc_extended(sizeof(void *) * Max(n, 1), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < n; i++)
+		sorted[i] = (char *) rows + i * row_size;
+	qsort(sorted, n, sizeof(void *), compare_rows);
+	for (int begin = 0, end; begin < n; begin = end)
+	{
+		int32		book_id = *(int32 *) sorted[begin];
+
+		for (end = begin + 1; end < n && *(int32 *) sorted[end] == book_id;)
+			end++;
+		post(wiring, book_id, sorted + begin, end - begin);
+	}
+}
+
+/* posting_begin: a posting in one book; lives in the current memory context */
+Posting *
+posting_begin(Wiring *wiring, int32 book_id)
+{
+	Posting    *posting = palloc0(sizeof(Posting));
+	HASHCTL		ctl = {
+		.keysize = sizeof(int64),
+		.entrysize = sizeof(AccountSlot),
+		.hcxt = CurrentMemoryContext
+	};
+
+	posting->wiring = wiring;
+	posting->book_id = book_id;
+	posting->accounts = hash_create("accounts of a posting", 32, &ctl,
+									HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return posting;
+}
+
+static int
+compare_int64(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+static Datum
+account_id_array(const int64 *ids, int n)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	return array_argument(elements, NULL, n, INT8OID);
+}
+
+static void
+remember_balance(LedgerAccount *account, int slot, Numeric amount, Numeric floor,
+				 int64 seq, TimestampTz posted_at)
+{
+	account->slot = slot;
+	account->amount = amount;
+	account->floor = floor;
+	account->seq = seq;
+	account->posted_at = posted_at;
+}
+
+/*
+ * posting_open
+ *		Lock the balances of the traders among account_ids, in order, then read
+ *		what kind of account each is and in what state.  System accounts are
+ *		read only; posting_take_slots() or posting_pass_gate() lock them.
+ *
+ * Sorts account_ids.  An account that does not exist is left out.
+ */
+void
+posting_open(Posting *posting, int64 *account_ids, int n)
+{
+	Datum		values[2] = {Int32GetDatum(posting->book_id)};
+	int			unique = 0;
+	int			system = 0;
+
+	qsort(account_ids, n, sizeof(int64), compare_int64);
+	for (int i = 0; i < n; i++)
+		if (unique == 0 || account_ids[i] != account_ids[unique - 1])
+			account_ids[unique++] = account_ids[i];
+	while (system < unique && account_ids[system] < 0)
+		system++;
+
+	/* the locks first: what is read after them cannot change any more */
+	if (unique > system)
+	{
+		values[1] = account_id_array(account_ids + system, unique - system);
+		wiring_read(posting->wiring, &lock_traders, values, LEDGER_AS_TRANSACTION);
+		for (uint64 row = 0; row < SPI_processed; row++)
+		{
+			int64		id = result_int64(row, 1);
+			AccountSlot *found = hash_search(posting->accounts, &id, HASH_ENTER, NULL);
+
+			memset(&found->account, 0, sizeof(LedgerAccount));
+			remember_balance(&found->account, 0, result_numeric(row, 2), result_numeric(row, 3),
+							 result_int64(row, 4), result_int64(row, 5));
+		}
+	}
+
+	values[1] = account_id_array(account_ids, unique);
+	wiring_read(posting->wiring, &read_accounts, values, LEDGER_LATEST);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		int64		id = result_int64(row, 1);
+		bool		locked;
+		AccountSlot *found = hash_search(posting->accounts, &id, HASH_ENTER, &locked);
+		LedgerAccount *account = &found->account;
+
+		if (!locked)
+		{
+			memset(account, 0, sizeof(LedgerAccount));
+			account->slot = -1;
+		}
+		account->account_id = id;
+		account->kind = name_index(kind_names, ACCOUNT_KINDS, result_text(row, 2));
+		account->status = name_index(status_names, STATUS_KINDS, result_text(row, 3));
+		account->scale = result_int32(row, 4);
+		account->asset_code = result_text(row, 5);
+		account->policy_code = result_text(row, 6);
+		account->owner_id = result_text(row, 7);
+		account->below_since = -1;
+		if (!locked && account->kind != ACCOUNT_TRADER)
+			posting->system = lappend(posting->system, account);
+	}
+}
+
+/* posting_account: an account that posting_open() found, or NULL */
+LedgerAccount *
+posting_account(Posting *posting, int64 account_id)
+{
+	AccountSlot *found = hash_search(posting->accounts, &account_id, HASH_FIND, NULL);
+
+	return found == NULL ? NULL : &found->account;
+}
+
+/* posting_system_account: the book's own account of a kind and asset; 23503 when it has none */
+LedgerAccount *
+posting_system_account(Posting *posting, AccountKind kind, const char *asset_code)
+{
+	Datum		values[3] = {Int32GetDatum(posting->book_id)};
+	int64		id;
+	ListCell   *lc;
+
+	foreach(lc, posting->system)
+	{
+		LedgerAccount *account = lfirst(lc);
+
+		if (account->kind == kind && strcmp(account->asset_code, asset_code) == 0)
+			return account;
+	}
+
+	values[1] = CStringGetTextDatum(kind_names[kind]);
+	values[2] = CStringGetTextDatum(asset_code);
+	wiring_read(posting->wiring, &read_system_account, values, LEDGER_LATEST);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("book %d has no %s account in %s", posting->book_id,
+						kind_names[kind], asset_code),
+				 errhint("Make the book with risk.create_book().")));
+	id = result_int64(0, 1);
+	posting_open(posting, &id, 1);
+	return posting_account(posting, id);
+}
+
+/* The row of the statement that ran last becomes the one that the posting writes. */
+static void
+remember_slot(Posting *posting, uint64 row)
+{
+	LedgerAccount *account = posting_account(posting, result_int64(row, 1));
+
+	remember_balance(account, result_int32(row, 5), result_numeric(row, 2), NULL,
+					 result_int64(row, 3), result_int64(row, 4));
+}
+
+/*
+ * Whether this transaction may make a slot of that number.  Two can only want
+ * the same one when the other is prepared, and an INSERT would then wait for
+ * its end.  The lock is in the space of advisory locks, apart from those that
+ * SQL can take.
+ */
+static bool
+may_insert_slot(Posting *posting, int slot, int64 account_id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId,
+						 (uint32) slot ^ ((uint32) posting->book_id << 16),
+						 (uint32) account_id, 3);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * posting_take_slots
+ *		Lock one slot >= 1 of each of these system accounts, without waiting
+ *		for anybody: the slot of this backend, else any that is free, else a
+ *		new one.
+ */
+void
+posting_take_slots(Posting *posting, LedgerAccount **accounts, int n)
+{
+	int			generation = GetCurrentCommandId(false) / (COMMANDS_PER_STATEMENT * WRITES_PER_SLOT);
+	int			wanted = BackendNumber() + (generation % (PG_INT32_MAX / SLOT_STRIDE)) * SLOT_STRIDE;
+	int64	   *ids = palloc(sizeof(int64) * n);
+	int			missing = 0;
+
+	for (int i = 0; i < n; i++)
+		if (accounts[i]->slot < 0)
+			ids[missing++] = accounts[i]->account_id;
+	if (missing > 0)
+	{
+		Datum		values[3] = {Int32GetDatum(posting->book_id), Int32GetDatum(wanted),
+			account_id_array(ids, missing)};
+
+		wiring_read(posting->wiring, &lock_slot, values, LEDGER_LATEST);
+		for (uint64 row = 0; row < SPI_processed; row++)
+			remember_slot(posting, row);
+	}
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		id = accounts[i]->account_id;
+
+		for (int slot = wanted; accounts[i]->slot < 0; slot++)
+		{
+			if (may_insert_slot(posting, slot, id))
+			{
+				Datum		values[3] = {Int32GetDatum(posting->book_id), Int32GetDatum(slot),
+					Int64GetDatum(id)};
+
+				wiring_write(posting->wiring, &insert_slot, values);
+				if (SPI_processed > 0)
+					remember_slot(posting, 0);
+			}
+			if (accounts[i]->slot < 0)
+			{
+				Datum		values[4] = {Int32GetDatum(posting->book_id), Int64GetDatum(id),
+					Int32GetDatum(SLOT_STRIDE), Int32GetDatum(slot)};
+
+				wiring_read(posting->wiring, &lock_any_slot, values, LEDGER_LATEST);
+				if (SPI_processed > 0)
+					remember_slot(posting, 0);
+			}
+		}
+	}
+}
+
+static int
+compare_accounts(const void *a, const void *b)
+{
+	return compare_int64(&(*(LedgerAccount *const *) a)->account_id,
+						 &(*(LedgerAccount *const *) b)->account_id);
+}
+
+/*
+ * posting_pass_gate
+ *		Lock the book, then slot 0 of these system accounts.  Sorts accounts.
+ */
+void
+posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n)
+{
+	Datum		values[2] = {Int32GetDatum(posting->book_id)};
+	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
+
+	wiring_read(posting->wiring, &lock_book, values, LEDGER_LATEST);
+	if (n == 0)
+		return;
+	qsort(accounts, n, sizeof(LedgerAccount *), compare_accounts);
+	for (int i = 0; i < n; i++)
+		ids[i] = accounts[i]->account_id;
+	values[1] = account_id_array(ids, n);
+	wiring_read(posting->wiring, &lock_traders, values, LEDGER_LATEST);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		remember_balance(posting_account(posting, result_int64(row, 1)), 0,
+						 result_numeric(row, 2), result_numeric(row, 3),
+						 result_int64(row, 4), result_int64(row, 5));
+}
+
+/*
+ * posting_total
+ *		The balance over all slots of a system account, as this posting will
+ *		leave it.  Where the posting holds slot 0 of a floored account, what
+ *		others commit from now on only adds to it.
+ */
+Numeric
+posting_total(Posting *posting, LedgerAccount *account)
+{
+	Datum		values[3] = {Int32GetDatum(posting->book_id), Int64GetDatum(account->account_id),
+	Int32GetDatum(account->slot)};
+	Numeric		others;
+
+	Assert(account->slot >= 0);
+	wiring_read(posting->wiring, &sum_other_slots, values, LEDGER_LATEST);
+	others = result_numeric(0, 1);
+	return others == NULL ? account->amount : decimal_add(account->amount, others);
+}
+
+/*
+ * posting_post
+ *		Change a balance by amount, in units of its asset and rounded to its
+ *		scale already, and record the entry.  The row must be locked.
+ */
+void
+posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
+			 const char *kind, int64 cause, TimestampTz effective_at)
+{
+	PostedEntry *entry;
+
+	Assert(account->slot >= 0);
+	if (posting->nentries == posting->entries_size)
+	{
+		posting->entries_size = Max(64, posting->entries_size * 2);
+		posting->entries = posting->entries == NULL ?
+			palloc(sizeof(PostedEntry) * posting->entries_size) :
+			repalloc_huge(posting->entries, sizeof(PostedEntry) * posting->entries_size);
+	}
+
+	/* every amount is stored with the digits of its asset */
+	amount = decimal_round(amount, account->scale, DECIMAL_HALF_AWAY);
+	account->amount = decimal_add(account->amount, amount);
+	account->changed = true;
+	if (account->floor != NULL && account->below_since < 0 &&
+		account->kind != ACCOUNT_INSURANCE_FUND &&
+		decimal_compare(account->amount, account->floor) < 0)
+		account->below_since = account->seq;
+	account->seq++;
+
+	entry = &posting->entries[posting->nentries++];
+	entry->account = account;
+	entry->seq = account->seq;
+	entry->amount = amount;
+	entry->balance_after = account->amount;
+	entry->kind = kind;
+	entry->cause = cause;
+	entry->effective_at = effective_at;
+}
+
+static void
+write_entries(Posting *posting)
+{
+	Datum	   *columns[10];
+	Datum		values[11];
+	static const Oid types[10] = {INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	INT8OID, DATEOID, NUMERICOID, NUMERICOID, TEXTOID};
+	const char *last_kind = NULL;
+	Datum		last_kind_text = (Datum) 0;
+
+	for (int c = 0; c < 10; c++)
+		columns[c] = palloc_extended(sizeof(Datum) * posting->nentries, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < posting->nentries; i++)
+	{
+		PostedEntry *entry = &posting->entries[i];
+		TimestampTz posted_at = entry->account->posted_at;
+		int64		day = posted_at / USECS_PER_DAY;
+
+		if (posted_at < 0 && posted_at % USECS_PER_DAY != 0)
+			day--;
+		if (last_kind != entry->kind)
+		{
+			last_kind = entry->kind;
+			last_kind_text = CStringGetTextDatum(entry->kind);
+		}
+		columns[0][i] = Int32GetDatum(entry->account->slot);
+		columns[1][i] = Int64GetDatum(entry->account->account_id);
+		columns[2][i] = Int64GetDatum(entry->seq);
+		columns[3][i] = TimestampTzGetDatum(posted_at);
+		columns[4][i] = TimestampTzGetDatum(entry->effective_at);
+		columns[5][i] = Int64GetDatum(entry->cause);
+		columns[6][i] = DateADTGetDatum((DateADT) day);
+		columns[7][i] = NumericGetDatum(entry->amount);
+		columns[8][i] = NumericGetDatum(entry->balance_after);
+		columns[9][i] = last_kind_text;
+	}
+	values[0] = Int32GetDatum(posting->book_id);
+	for (int c = 0; c < 10; c++)
+		values[c + 1] = array_argument(columns[c], NULL, posting->nentries, types[c]);
+	wiring_write(posting->wiring, &insert_entries, values);
+}
+
+static void
+write_balances(Posting *posting)
+{
+	HASH_SEQ_STATUS scan;
+	AccountSlot *found;
+	LedgerAccount **changed = palloc(sizeof(LedgerAccount *) * hash_get_num_entries(posting->accounts));
+	int			n = 0;
+	int			below = 0;
+	Datum	   *columns[5];
+	Datum		values[6];
+	TimestampTz now = GetCurrentTimestamp();
+
+	hash_seq_init(&scan, posting->accounts);
+	while ((found = hash_seq_search(&scan)) != NULL)
+		if (found->account.changed)
+			changed[n++] = &found->account;
+	qsort(changed, n, sizeof(LedgerAccount *), compare_accounts);
+
+	/* time never runs backwards within an account, whatever the clock does */
+	for (int i = 0; i < n; i++)
+		changed[i]->posted_at = Max(now, changed[i]->posted_at);
+	write_entries(posting);
+
+	/*
+	 * The notes before the balances: with SET CONSTRAINTS IMMEDIATE the update
+	 * fires the check, which must find them.
+	 */
+	for (int c = 0; c < 5; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+		if (changed[i]->below_since >= 0 &&
+			decimal_compare(changed[i]->amount, changed[i]->floor) < 0)
+		{
+			columns[0][below] = Int64GetDatum(changed[i]->account_id);
+			columns[1][below++] = Int64GetDatum(changed[i]->below_since);
+		}
+	values[0] = Int32GetDatum(posting->book_id);
+	if (below > 0)
+	{
+		values[1] = array_argument(columns[0], NULL, below, INT8OID);
+		values[2] = array_argument(columns[1], NULL, below, INT8OID);
+		wiring_write(posting->wiring, &note_below_floor, values);
+	}
+
+	for (int i = 0; i < n; i++)
+	{
+		columns[0][i] = Int32GetDatum(changed[i]->slot);
+		columns[1][i] = Int64GetDatum(changed[i]->account_id);
+		columns[2][i] = NumericGetDatum(changed[i]->amount);
+		columns[3][i] = Int64GetDatum(changed[i]->seq);
+		columns[4][i] = TimestampTzGetDatum(changed[i]->posted_at);
+	}
+	values[1] = array_argument(columns[0], NULL, n, INT4OID);
+	values[2] = array_argument(columns[1], NULL, n, INT8OID);
+	values[3] = array_argument(columns[2], NULL, n, NUMERICOID);
+	values[4] = array_argument(columns[3], NULL, n, INT8OID);
+	values[5] = array_argument(columns[4], NULL, n, TIMESTAMPTZOID);
+	wiring_write(posting->wiring, &update_balances, values);
+	if (SPI_processed != (uint64) n)
+		elog(ERROR, "%d balances were locked, " UINT64_FORMAT " written", n, SPI_processed);
+}
+
+/*
+ * posting_write
+ *		Write what was posted: entries, one row per leg, and each balance once.
+ *		The posting is spent.
+ */
+void
+posting_write(Posting *posting)
+{
+	if (posting->nentries > 0)
+		write_balances(posting);
+}

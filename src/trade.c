@@ -1,0 +1,683 @@
+/*
+ * trade.c
+ *		Posts the rows that a statement inserted into the trade table.
+ *
+ * The whole statement is read, the traders it touches are locked in one
+ * sorted pass, the trades are applied in the order given, in memory, and each
+ * position and balance is written once.
+ *
+ * An execution whose rows do not net to zero by the end of the statement is
+ * noted, and judged when the transaction commits.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/xid8.h"
+
+#include "margin.h"
+#include "posting.h"
+
+PG_FUNCTION_INFO_V1(risk_post_trades);
+PG_FUNCTION_INFO_V1(risk_enforce_executions);
+
+typedef struct TradeRow
+{
+	int32		book_id;
+	int64		trade_id;
+	int64		account_id;
+	int64		execution_id;
+	int32		instrument_id;
+	TimestampTz executed_at;
+	bool		buys;
+	Numeric		qty;			/* > 0 */
+	Numeric		price;
+	Numeric		fee;
+	char	   *kind;
+} TradeRow;
+
+typedef struct TradedInstrument
+{
+	int32		instrument_id;	/* key */
+	ContractKind kind;
+	Numeric		multiplier;
+	char	   *settle_asset;
+	LedgerAccount *clearing;
+	LedgerAccount *fee;
+} TradedInstrument;
+
+typedef struct PositionKey
+{
+	int64		account_id;
+	int32		instrument_id;
+	int32		padding;		/* zero, hashed with the rest */
+} PositionKey;
+
+typedef struct TradedPosition
+{
+	PositionKey key;
+	bool		exists;			/* has a row */
+	int64		trades;
+	Numeric		qty;
+	Numeric		cost;
+} TradedPosition;
+
+typedef struct ExecutionKey
+{
+	int64		execution_id;
+	int32		instrument_id;
+	int32		padding;
+} ExecutionKey;
+
+typedef struct Execution
+{
+	ExecutionKey key;
+	Numeric		qty;			/* signed sums over its rows */
+	Numeric		value;
+} Execution;
+
+/* What rounding left when a position was closed. */
+typedef struct Residue
+{
+	TradeRow   *trade;
+	Numeric		amount;
+} Residue;
+
+/* The trades of one statement in one book. */
+typedef struct TradePosting
+{
+	Wiring	   *wiring;
+	int32		book_id;
+	Posting    *posting;
+	HTAB	   *instruments;
+	HTAB	   *positions;
+	HTAB	   *executions;
+	Residue    *residues;
+	int			nresidues;
+} TradePosting;
+
+static const LedgerStatement read_instruments = {
+	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset"
+	" FROM {instrument} i WHERE i.instrument_id = ANY ($1)",
+	1, {INT4ARRAYOID}
+};
+
+static const LedgerStatement read_positions = {
+	"SELECT p.account_id, p.instrument_id, p.trades, p.qty, p.cost"
+	" FROM {position} p"
+	" WHERE p.book_id = $1 AND p.account_id = ANY ($2) AND p.instrument_id = ANY ($3)",
+	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
+};
+
+static const LedgerStatement insert_positions = {
+	"INSERT INTO {position} (book_id, account_id, instrument_id, trades, qty, cost)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)",
+	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+};
+
+static const LedgerStatement update_positions = {
+	"UPDATE {position} p SET trades = u.trades, qty = u.qty, cost = u.cost"
+	" FROM unnest($2, $3, $4, $5, $6) AS u(account_id, instrument_id, trades, qty, cost)"
+	" WHERE p.book_id = $1 AND p.account_id = u.account_id AND p.instrument_id = u.instrument_id",
+	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+};
+
+static const LedgerStatement insert_residues = {
+	"INSERT INTO {settlement} (book_id, account_id, trade_id, instrument_id, kind, amount)"
+	" SELECT $1, u.account_id, u.trade_id, u.instrument_id, 'residue', u.amount"
+	" FROM unnest($2, $3, $4, $5) AS u(account_id, trade_id, instrument_id, amount)",
+	5, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
+};
+
+static const LedgerStatement note_unmatched = {
+	"INSERT INTO {unmatched_execution} AS e"
+	" (book_id, transaction_id, execution_id, instrument_id, qty, value)"
+	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6)"
+	" ON CONFLICT (book_id, transaction_id, execution_id, instrument_id)"
+	" DO UPDATE SET qty = e.qty + excluded.qty, value = e.value + excluded.value",
+	6, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+};
+
+static const LedgerStatement take_unmatched = {
+	"WITH taken AS (DELETE FROM {unmatched_execution} e"
+	"  WHERE e.book_id = $1 AND e.transaction_id = $2"
+	"  RETURNING e.execution_id, e.instrument_id, e.qty, e.value)"
+	" SELECT t.execution_id, t.instrument_id, t.qty, t.value, i.multiplier, i.settle_asset, b.unmatched"
+	" FROM taken t"
+	" JOIN {instrument} i ON i.instrument_id = t.instrument_id"
+	" JOIN {book} b ON b.book_id = $1"
+	" WHERE t.qty <> 0 OR t.value <> 0"
+	" ORDER BY t.execution_id, t.instrument_id",
+	2, {INT4OID, XID8OID}
+};
+
+static const LedgerStatement is_unmatched = {
+	"SELECT FROM {unmatched_execution} e"
+	" WHERE e.book_id = $1 AND e.transaction_id = $2 AND e.execution_id = $3 AND e.instrument_id = $4",
+	4, {INT4OID, XID8OID, INT8OID, INT4OID}
+};
+
+static const LedgerStatement insert_mirrors = {
+	"INSERT INTO {trade} (book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
+	" SELECT $1, u.*, 'mirror' FROM unnest($2, $3, $4, $5, $6, $7) AS u",
+	7, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+};
+
+static HTAB *
+statement_hash(const char *name, Size keysize, Size entrysize)
+{
+	HASHCTL		ctl = {.keysize = keysize, .entrysize = entrysize, .hcxt = CurrentMemoryContext};
+
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* The rows of the statement, those of a book together, else in the order given. */
+static TradeRow *
+read_trades(TriggerData *trigger, int *n)
+{
+	static const char *const names[] = {"book_id", "trade_id", "account_id", "execution_id",
+	"instrument_id", "executed_at", "side", "qty", "price", "fee", "kind"};
+	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	TupleTableSlot *slot = inserted_rows(trigger);
+	int			columns[lengthof(names)];
+	int			size = 64;
+	TradeRow   *trades = palloc(sizeof(TradeRow) * size);
+
+	for (int c = 0; c < (int) lengthof(names); c++)
+		columns[c] = SPI_fnumber(tupdesc, names[c]);
+
+	*n = 0;
+	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
+	{
+		TradeRow   *trade;
+		Datum		value[lengthof(names)];
+
+		for (int c = 0; c < (int) lengthof(names); c++)
+		{
+			bool		isnull;
+
+			value[c] = slot_getattr(slot, columns[c], &isnull);
+			Assert(!isnull);
+		}
+		if (*n == size)
+			trades = repalloc_huge(trades, sizeof(TradeRow) * (size *= 2));
+		trade = &trades[(*n)++];
+		trade->book_id = DatumGetInt32(value[0]);
+		trade->trade_id = DatumGetInt64(value[1]);
+		trade->account_id = DatumGetInt64(value[2]);
+		trade->execution_id = DatumGetInt64(value[3]);
+		trade->instrument_id = DatumGetInt32(value[4]);
+		trade->executed_at = DatumGetTimestampTz(value[5]);
+		trade->buys = strcmp(TextDatumGetCString(value[6]), "buy") == 0;
+		trade->qty = DatumGetNumericCopy(value[7]);
+		trade->price = DatumGetNumericCopy(value[8]);
+		trade->fee = DatumGetNumericCopy(value[9]);
+		trade->kind = TextDatumGetCString(value[10]);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return trades;
+}
+
+static int
+compare_int32(const void *a, const void *b)
+{
+	int32		left = *(const int32 *) a;
+	int32		right = *(const int32 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* The instruments of the statement, with the accounts that their trades post to. */
+static void
+open_instruments(TradePosting *tp, TradeRow **trades, int n, Datum *instrument_array)
+{
+	int32	   *ids = palloc(sizeof(int32) * n);
+	Datum	   *elements = palloc(sizeof(Datum) * n);
+	int			unique = 0;
+	LedgerAccount **system;
+	HASH_SEQ_STATUS scan;
+	TradedInstrument *instrument;
+	int			nsystem = 0;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = trades[i]->instrument_id;
+	qsort(ids, n, sizeof(int32), compare_int32);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || ids[i] != ids[i - 1])
+			elements[unique++] = Int32GetDatum(ids[i]);
+	*instrument_array = array_argument(elements, NULL, unique, INT4OID);
+
+	wiring_read(tp->wiring, &read_instruments, instrument_array, LEDGER_LATEST);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		int32		id = result_int32(row, 1);
+
+		instrument = hash_search(tp->instruments, &id, HASH_ENTER, NULL);
+		instrument->kind = contract_kind(result_text(row, 2));
+		instrument->multiplier = result_numeric(row, 3);
+		instrument->settle_asset = result_text(row, 4);
+	}
+
+	system = palloc(sizeof(LedgerAccount *) * Max(unique * 2, 1));
+	hash_seq_init(&scan, tp->instruments);
+	while ((instrument = hash_seq_search(&scan)) != NULL)
+	{
+		instrument->clearing = posting_system_account(tp->posting, ACCOUNT_CLEARING, instrument->settle_asset);
+		instrument->fee = posting_system_account(tp->posting, ACCOUNT_FEE, instrument->settle_asset);
+		system[nsystem++] = instrument->clearing;
+		system[nsystem++] = instrument->fee;
+	}
+	posting_take_slots(tp->posting, system, nsystem);
+}
+
+static void
+read_open_positions(TradePosting *tp, TradeRow **trades, int n, Datum instrument_array)
+{
+	Datum	   *accounts = palloc(sizeof(Datum) * n);
+	Datum		values[3] = {Int32GetDatum(tp->book_id)};
+
+	for (int i = 0; i < n; i++)
+		accounts[i] = Int64GetDatum(trades[i]->account_id);
+	values[1] = array_argument(accounts, NULL, n, INT8OID);
+	values[2] = instrument_array;
+	wiring_read(tp->wiring, &read_positions, values, LEDGER_LATEST);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		PositionKey key = {result_int64(row, 1), result_int32(row, 2), 0};
+		TradedPosition *position = hash_search(tp->positions, &key, HASH_ENTER, NULL);
+
+		position->exists = true;
+		position->trades = result_int64(row, 3);
+		position->qty = result_numeric(row, 4);
+		position->cost = result_numeric(row, 5);
+	}
+}
+
+/* Check one row against its account and instrument, before anything is changed. */
+static void
+check_trade(TradePosting *tp, TradeRow *trade)
+{
+	LedgerAccount *account = posting_account(tp->posting, trade->account_id);
+	TradedInstrument *instrument = hash_search(tp->instruments, &trade->instrument_id, HASH_FIND, NULL);
+
+	if (account == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("trade " INT64_FORMAT ": unknown account", trade->trade_id),
+				 errdetail("Book %d has no account " INT64_FORMAT ".", tp->book_id, trade->account_id),
+				 errhint("Insert it into the table account first.")));
+	if (instrument == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("trade " INT64_FORMAT ": unknown instrument", trade->trade_id),
+				 errdetail("There is no instrument %d.", trade->instrument_id),
+				 errhint("Insert it into the table instrument first.")));
+	check_number("trade", trade->trade_id, "qty", trade->qty, TRADE_SCALE, NUMBER_POSITIVE);
+	check_number("trade", trade->trade_id, "price", trade->price, TRADE_SCALE, NUMBER_POSITIVE);
+	check_number("trade", trade->trade_id, "fee", trade->fee, account->scale, NUMBER_ANY_SIGN);
+	if (strcmp(account->asset_code, instrument->settle_asset) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " holds another asset",
+						trade->trade_id, trade->account_id),
+				 errdetail("The account holds %s, instrument %d settles in %s.", account->asset_code,
+						   trade->instrument_id, instrument->settle_asset),
+				 errhint("Trade it on an account that holds %s.", instrument->settle_asset)));
+	if (account->kind != ACCOUNT_TRADER && account->kind != ACCOUNT_LIQUIDITY &&
+		account->kind != ACCOUNT_INTERBOOK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " cannot hold positions",
+						trade->trade_id, trade->account_id),
+				 errdetail("It is a %s account.", account_kind_name(account->kind)),
+				 errhint("Trades are booked on trader, liquidity and interbook accounts.")));
+	if (account->status == STATUS_CLOSED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is closed",
+						trade->trade_id, trade->account_id),
+				 errdetail("Nothing can be booked on a closed account."),
+				 errhint("Set its status to active first, or book the trade on another account.")));
+	if ((strcmp(trade->kind, "mirror") == 0 || strcmp(trade->kind, "takeover") == 0) &&
+		!wiring_is_writing())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trade " INT64_FORMAT ": kind %s is reserved", trade->trade_id, trade->kind),
+				 errdetail("Such rows are made by posting only."),
+				 errhint("Use trade or liquidation.")));
+}
+
+static void
+note_execution(TradePosting *tp, TradeRow *trade, Numeric qty, Numeric value)
+{
+	ExecutionKey key = {trade->execution_id, trade->instrument_id, 0};
+	Execution  *execution;
+	bool		found;
+
+	execution = hash_search(tp->executions, &key, HASH_ENTER, &found);
+	execution->qty = found ? decimal_add(execution->qty, qty) : qty;
+	execution->value = found ? decimal_add(execution->value, value) : value;
+}
+
+/* Book one trade, in memory. */
+static void
+apply_trade(TradePosting *tp, TradeRow *trade)
+{
+	LedgerAccount *account = posting_account(tp->posting, trade->account_id);
+	TradedInstrument *instrument = hash_search(tp->instruments, &trade->instrument_id, HASH_FIND, NULL);
+	PositionKey key = {trade->account_id, trade->instrument_id, 0};
+	TradedPosition *position;
+	PositionChange change;
+	Numeric		qty = trade->buys ? trade->qty : decimal_negate(trade->qty);
+	bool		found;
+
+	position = hash_search(tp->positions, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		position->exists = false;
+		position->trades = 0;
+		position->qty = decimal_from_int64(0);
+		position->cost = decimal_from_int64(0);
+	}
+	position_apply_trade(instrument->kind, position->qty, position->cost, qty, trade->price,
+						 instrument->multiplier, account->scale, &change);
+
+	if (change.adds_risk && strcmp(trade->kind, "trade") == 0 &&
+		(account->status == STATUS_FROZEN || account->status == STATUS_REDUCE_ONLY))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is %s",
+						trade->trade_id, trade->account_id, account_status_name(account->status)),
+				 errdetail("The trade would take its position in instrument %d from %s to %s.",
+						   trade->instrument_id, decimal_to_cstring(position->qty),
+						   decimal_to_cstring(change.qty)),
+				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
+
+	position->trades++;
+	position->qty = change.qty;
+	position->cost = change.cost;
+
+	if (change.realized != NULL && decimal_sign(change.realized) != 0)
+	{
+		posting_post(tp->posting, account, change.realized, "realized_pnl", trade->trade_id, trade->executed_at);
+		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), "realized_pnl",
+					 trade->trade_id, trade->executed_at);
+	}
+	if (change.residue != NULL)
+	{
+		tp->residues[tp->nresidues].trade = trade;
+		tp->residues[tp->nresidues++].amount = change.residue;
+	}
+	if (decimal_sign(trade->fee) != 0)
+	{
+		posting_post(tp->posting, account, decimal_negate(trade->fee), "trade_fee", trade->trade_id, trade->executed_at);
+		posting_post(tp->posting, instrument->fee, trade->fee, "trade_fee", trade->trade_id, trade->executed_at);
+	}
+
+	/* what posting itself inserts nets by construction */
+	if (strcmp(trade->kind, "mirror") != 0 && strcmp(trade->kind, "takeover") != 0)
+		note_execution(tp, trade, qty,
+					   contract_value(instrument->kind, qty, trade->price, instrument->multiplier));
+}
+
+static void
+write_positions(TradePosting *tp)
+{
+	HASH_SEQ_STATUS scan;
+	TradedPosition *position;
+	Datum	   *columns[2][5];
+	int			n[2] = {0, 0};
+	static const Oid types[5] = {INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID};
+
+	for (int c = 0; c < 5; c++)
+		for (int exists = 0; exists < 2; exists++)
+			columns[exists][c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(tp->positions), 1));
+	hash_seq_init(&scan, tp->positions);
+	while ((position = hash_seq_search(&scan)) != NULL)
+	{
+		Datum	  **column = columns[position->exists];
+		int			i = n[position->exists]++;
+
+		column[0][i] = Int64GetDatum(position->key.account_id);
+		column[1][i] = Int32GetDatum(position->key.instrument_id);
+		column[2][i] = Int64GetDatum(position->trades);
+		column[3][i] = NumericGetDatum(position->qty);
+		column[4][i] = NumericGetDatum(position->cost);
+	}
+	for (int exists = 0; exists < 2; exists++)
+	{
+		Datum		values[6] = {Int32GetDatum(tp->book_id)};
+
+		if (n[exists] == 0)
+			continue;
+		for (int c = 0; c < 5; c++)
+			values[c + 1] = array_argument(columns[exists][c], NULL, n[exists], types[c]);
+		wiring_write(tp->wiring, exists ? &update_positions : &insert_positions, values);
+	}
+}
+
+static void
+write_residues(TradePosting *tp)
+{
+	Datum	   *columns[4];
+	Datum		values[5] = {Int32GetDatum(tp->book_id)};
+	static const Oid types[4] = {INT8OID, INT8OID, INT4OID, NUMERICOID};
+
+	if (tp->nresidues == 0)
+		return;
+	for (int c = 0; c < 4; c++)
+		columns[c] = palloc(sizeof(Datum) * tp->nresidues);
+	for (int i = 0; i < tp->nresidues; i++)
+	{
+		columns[0][i] = Int64GetDatum(tp->residues[i].trade->account_id);
+		columns[1][i] = Int64GetDatum(tp->residues[i].trade->trade_id);
+		columns[2][i] = Int32GetDatum(tp->residues[i].trade->instrument_id);
+		columns[3][i] = NumericGetDatum(tp->residues[i].amount);
+	}
+	for (int c = 0; c < 4; c++)
+		values[c + 1] = array_argument(columns[c], NULL, tp->nresidues, types[c]);
+	wiring_write(tp->wiring, &insert_residues, values);
+}
+
+static void
+write_unmatched(TradePosting *tp)
+{
+	HASH_SEQ_STATUS scan;
+	Execution  *execution;
+	Datum	   *columns[4];
+	Datum		values[6];
+	int			n = 0;
+	static const Oid types[4] = {INT8OID, INT4OID, NUMERICOID, NUMERICOID};
+
+	for (int c = 0; c < 4; c++)
+		columns[c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(tp->executions), 1));
+	hash_seq_init(&scan, tp->executions);
+	while ((execution = hash_seq_search(&scan)) != NULL)
+	{
+		if (decimal_sign(execution->qty) == 0 && decimal_sign(execution->value) == 0)
+			continue;
+		columns[0][n] = Int64GetDatum(execution->key.execution_id);
+		columns[1][n] = Int32GetDatum(execution->key.instrument_id);
+		columns[2][n] = NumericGetDatum(execution->qty);
+		columns[3][n++] = NumericGetDatum(execution->value);
+	}
+	if (n == 0)
+		return;
+	values[0] = Int32GetDatum(tp->book_id);
+	values[1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	for (int c = 0; c < 4; c++)
+		values[c + 2] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(tp->wiring, &note_unmatched, values);
+}
+
+/* Accounts of the venue that these trades are booked on pass the gate. */
+static void
+open_traded_system_accounts(TradePosting *tp, TradeRow **trades, int n)
+{
+	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * n);
+	int			ngated = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		LedgerAccount *account = posting_account(tp->posting, trades[i]->account_id);
+		bool		listed = account == NULL || !account_kind_is_gated(account->kind);
+
+		for (int g = 0; g < ngated && !listed; g++)
+			listed = gated[g] == account;
+		if (!listed)
+			gated[ngated++] = account;
+	}
+	if (ngated > 0)
+		posting_pass_gate(tp->posting, gated, ngated);
+}
+
+static void
+post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
+{
+	TradeRow  **trades = (TradeRow **) rows;
+	TradePosting tp = {.wiring = wiring, .book_id = book_id};
+	int64	   *account_ids = palloc(sizeof(int64) * n);
+	Datum		instrument_array;
+
+	tp.posting = posting_begin(wiring, book_id);
+	tp.instruments = statement_hash("traded instruments", sizeof(int32), sizeof(TradedInstrument));
+	tp.positions = statement_hash("traded positions", sizeof(PositionKey), sizeof(TradedPosition));
+	tp.executions = statement_hash("executions", sizeof(ExecutionKey), sizeof(Execution));
+	tp.residues = palloc(sizeof(Residue) * n);
+
+	for (int i = 0; i < n; i++)
+		account_ids[i] = trades[i]->account_id;
+	posting_open(tp.posting, account_ids, n);
+	open_instruments(&tp, trades, n, &instrument_array);
+	for (int i = 0; i < n; i++)
+		check_trade(&tp, trades[i]);
+	open_traded_system_accounts(&tp, trades, n);
+	read_open_positions(&tp, trades, n, instrument_array);
+
+	for (int i = 0; i < n; i++)
+		apply_trade(&tp, trades[i]);
+
+	write_positions(&tp);
+	write_residues(&tp);
+	write_unmatched(&tp);
+	posting_write(tp.posting);
+}
+
+/*
+ * risk.post_trades()
+ *		Trigger on trade, AFTER INSERT FOR EACH STATEMENT.
+ */
+Datum
+risk_post_trades(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_trades");
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	int			n;
+	TradeRow   *trades = read_trades(trigger, &n);
+
+	post_by_book(wiring, trades, sizeof(TradeRow), n, post_trades_of_book);
+	wiring_leave(wiring);
+	return PointerGetDatum(NULL);
+}
+
+static void
+refuse_execution(int32 book_id, int64 execution_id, int32 instrument_id, Numeric qty, Numeric value, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("execution " INT64_FORMAT " of book %d does not net to zero", execution_id, book_id),
+			 errdetail("Its rows in instrument %d leave a quantity of %s and a value of %s.",
+					   instrument_id, decimal_to_cstring(qty), decimal_to_cstring(value)),
+			 errhint("%s", hint)));
+}
+
+/* The other side of executions that have none, booked on the liquidity account. */
+static void
+insert_other_sides(Wiring *wiring, int32 book_id, int n)
+{
+	Posting    *posting = posting_begin(wiring, book_id);
+	Datum	   *columns[6];
+	Datum		values[7] = {Int32GetDatum(book_id)};
+	char	  **assets = palloc(sizeof(char *) * n);
+	static const Oid types[6] = {INT8OID, INT4OID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID};
+
+	for (int c = 0; c < 6; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int row = 0; row < n; row++)
+	{
+		int64		execution_id;
+		int32		instrument_id;
+		Numeric		qty;
+		Numeric		value;
+		Numeric		contracts;
+		Numeric		price = NULL;
+
+		execution_id = result_int64(row, 1);
+		instrument_id = result_int32(row, 2);
+		qty = result_numeric(row, 3);
+		value = result_numeric(row, 4);
+		contracts = decimal_multiply(qty, result_numeric(row, 5));
+		if (decimal_sign(qty) != 0 && decimal_sign(value) == decimal_sign(qty))
+			price = decimal_divide_rounded(value, contracts, TRADE_SCALE, DECIMAL_HALF_AWAY);
+		if (price == NULL || decimal_compare(decimal_multiply(price, contracts), value) != 0)
+			refuse_execution(book_id, execution_id, instrument_id, qty, value,
+							 "No single price takes the other side of that; give its rows execution numbers of their own.");
+
+		assets[row] = result_text(row, 6);
+		columns[1][row] = Int32GetDatum(instrument_id);
+		columns[2][row] = Int64GetDatum(execution_id);
+		columns[3][row] = CStringGetTextDatum(decimal_sign(qty) > 0 ? "sell" : "buy");
+		columns[4][row] = NumericGetDatum(decimal_absolute(qty));
+		columns[5][row] = NumericGetDatum(price);
+	}
+	for (int row = 0; row < n; row++)
+		columns[0][row] = Int64GetDatum(posting_system_account(posting, ACCOUNT_LIQUIDITY,
+															   assets[row])->account_id);
+	for (int c = 0; c < 6; c++)
+		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(wiring, &insert_mirrors, values);
+}
+
+/*
+ * risk.enforce_executions()
+ *		Deferred constraint trigger on unmatched_execution, FOR EACH ROW.
+ *
+ * The first event of a transaction judges all its executions; the others find
+ * nothing left.
+ */
+Datum
+risk_enforce_executions(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = row_trigger(fcinfo, "risk.enforce_executions");
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	Datum		values[4] = {row_column(trigger, "book_id"), row_column(trigger, "transaction_id"),
+	row_column(trigger, "execution_id"), row_column(trigger, "instrument_id")};
+	int32		book_id = DatumGetInt32(values[0]);
+
+	wiring_read(wiring, &is_unmatched, values, LEDGER_LATEST);
+	if (SPI_processed > 0)
+	{
+		wiring_write(wiring, &take_unmatched, values);
+		if (SPI_processed > 0)
+		{
+			char	   *rule = result_text(0, 7);
+
+			if (strcmp(rule, "reject") == 0)
+				refuse_execution(book_id, result_int64(0, 1), result_int32(0, 2),
+								 result_numeric(0, 3), result_numeric(0, 4),
+								 "Insert all its sides in one transaction, or let the liquidity account take the other side: UPDATE ledger.book SET unmatched = 'liquidity'.");
+			if (strcmp(rule, "liquidity") == 0)
+				insert_other_sides(wiring, book_id, SPI_processed);
+		}
+	}
+	wiring_leave(wiring);
+	return PointerGetDatum(NULL);
+}

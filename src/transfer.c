@@ -1,0 +1,423 @@
+/*
+ * transfer.c
+ *		Posts the rows that a statement inserted into the transfer table, and
+ *		opens the balances of new accounts.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "margin.h"
+#include "posting.h"
+#include "valuation.h"
+
+PG_FUNCTION_INFO_V1(risk_post_transfers);
+PG_FUNCTION_INFO_V1(risk_open_balances);
+
+typedef struct TransferRow
+{
+	int32		book_id;
+	int64		transfer_id;
+	int64		from_account;
+	int64		to_account;
+	TimestampTz effective_at;
+	Numeric		amount;
+	char	   *kind;
+	char	   *idempotency_key;	/* or NULL */
+} TransferRow;
+
+static const LedgerStatement insert_keys = {
+	"INSERT INTO {idempotency} (book_id, idempotency_key, kind, id)"
+	" SELECT $1, u.idempotency_key, 'transfer', u.id FROM unnest($2, $3) AS u(idempotency_key, id)"
+	" ORDER BY u.idempotency_key, u.id"
+	" ON CONFLICT DO NOTHING",
+	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
+};
+
+static const LedgerStatement read_used_keys = {
+	"SELECT u.id, u.idempotency_key, i.kind, i.id"
+	" FROM unnest($2, $3) AS u(idempotency_key, id)"
+	" JOIN {idempotency} i ON i.book_id = $1 AND i.idempotency_key = u.idempotency_key"
+	" WHERE i.id <> u.id OR i.kind <> 'transfer'"
+	" ORDER BY u.id LIMIT 1",
+	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
+};
+
+static const LedgerStatement insert_balances = {
+	"INSERT INTO {balance} (book_id, account_id, floor)"
+	" SELECT u.book_id, u.account_id, u.floor FROM unnest($1, $2, $3) AS u(book_id, account_id, floor)",
+	3, {INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID}
+};
+
+static TransferRow *
+read_transfers(TriggerData *trigger, int *n)
+{
+	static const char *const names[] = {"book_id", "transfer_id", "from_account", "to_account",
+	"effective_at", "amount", "kind", "idempotency_key"};
+	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	TupleTableSlot *slot = inserted_rows(trigger);
+	int			columns[lengthof(names)];
+	int			size = 64;
+	TransferRow *transfers = palloc(sizeof(TransferRow) * size);
+
+	for (int c = 0; c < (int) lengthof(names); c++)
+		columns[c] = SPI_fnumber(tupdesc, names[c]);
+
+	*n = 0;
+	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
+	{
+		TransferRow *transfer;
+		Datum		value[lengthof(names)];
+		bool		isnull[lengthof(names)];
+
+		for (int c = 0; c < (int) lengthof(names); c++)
+			value[c] = slot_getattr(slot, columns[c], &isnull[c]);
+		if (*n == size)
+			transfers = repalloc_huge(transfers, sizeof(TransferRow) * (size *= 2));
+		transfer = &transfers[(*n)++];
+		transfer->book_id = DatumGetInt32(value[0]);
+		transfer->transfer_id = DatumGetInt64(value[1]);
+		transfer->from_account = DatumGetInt64(value[2]);
+		transfer->to_account = DatumGetInt64(value[3]);
+		transfer->effective_at = DatumGetTimestampTz(value[4]);
+		transfer->amount = DatumGetNumericCopy(value[5]);
+		transfer->kind = TextDatumGetCString(value[6]);
+		transfer->idempotency_key = isnull[7] ? NULL : TextDatumGetCString(value[7]);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return transfers;
+}
+
+/*
+ * Keys come before any lock, in their own order: two statements with the same
+ * key meet here, and the second holds nothing that the first may want.
+ */
+static void
+take_keys(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
+{
+	Datum	   *keys = palloc(sizeof(Datum) * n);
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+	Datum		values[3];
+	int			given = 0;
+
+	for (int i = 0; i < n; i++)
+		if (transfers[i]->idempotency_key != NULL)
+		{
+			keys[given] = CStringGetTextDatum(transfers[i]->idempotency_key);
+			ids[given++] = Int64GetDatum(transfers[i]->transfer_id);
+		}
+	if (given == 0)
+		return;
+	values[0] = Int32GetDatum(book_id);
+	values[1] = array_argument(keys, NULL, given, TEXTOID);
+	values[2] = array_argument(ids, NULL, given, INT8OID);
+	wiring_write(wiring, &insert_keys, values);
+	if (SPI_processed == (uint64) given)
+		return;
+
+	wiring_read(wiring, &read_used_keys, values, LEDGER_LATEST);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not tell which transfer has the idempotency key"),
+				 errhint("Try the transaction again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("transfer " INT64_FORMAT ": idempotency key \"%s\" is used",
+					result_int64(0, 1), result_text(0, 2)),
+			 errdetail("It stands for %s " INT64_FORMAT ".", result_text(0, 3), result_int64(0, 4)),
+			 errhint("risk.deposit() and risk.withdraw() return the original instead."),
+			 errtableconstraint(wiring->relation, "idempotency_key")));
+}
+
+/* The account of one end of a transfer, checked against the other. */
+static LedgerAccount *
+end_of_transfer(Posting *posting, TransferRow *transfer, int64 account_id)
+{
+	LedgerAccount *account = posting_account(posting, account_id);
+
+	if (account == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("transfer " INT64_FORMAT ": unknown account", transfer->transfer_id),
+				 errdetail("Book %d has no account " INT64_FORMAT ".", transfer->book_id, account_id),
+				 errhint("Insert it into the table account first.")));
+	if (account->status == STATUS_CLOSED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is closed",
+						transfer->transfer_id, account_id),
+				 errdetail("Nothing can be posted to a closed account."),
+				 errhint("Set its status to active first, or use another account.")));
+	return account;
+}
+
+static void
+check_transfer(Posting *posting, TransferRow *transfer)
+{
+	LedgerAccount *from = end_of_transfer(posting, transfer, transfer->from_account);
+	LedgerAccount *to = end_of_transfer(posting, transfer, transfer->to_account);
+
+	if (from == to)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transfer " INT64_FORMAT ": from and to are the same account",
+						transfer->transfer_id),
+				 errdetail("Both are account " INT64_FORMAT ".", from->account_id),
+				 errhint("Name two accounts.")));
+	if (strcmp(from->asset_code, to->asset_code) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transfer " INT64_FORMAT ": the accounts hold different assets",
+						transfer->transfer_id),
+				 errdetail("Account " INT64_FORMAT " holds %s, account " INT64_FORMAT " holds %s.",
+						   from->account_id, from->asset_code, to->account_id, to->asset_code),
+				 errhint("An exchange is two transfers, one in each asset.")));
+	check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
+				 NUMBER_POSITIVE);
+	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
+						transfer->transfer_id, from->account_id),
+				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
+				 errhint("Set its status to active first.")));
+}
+
+/*
+ * Lock what the transfers write: traders are locked already, system accounts
+ * get a slot, or pass the gate where money leaves a floor or a position holder.
+ */
+static void
+open_system_accounts(Posting *posting, TransferRow **transfers, int n)
+{
+	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * n * 2);
+	LedgerAccount **others = palloc(sizeof(LedgerAccount *) * n * 2);
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = CurrentMemoryContext};
+	HTAB	   *seen = hash_create("accounts seen", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	int			ngated = 0;
+	int			nothers = 0;
+
+	/* gated ones first, so that no credit of the same account takes a slot */
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < n * 2; i++)
+		{
+			bool		debited = i % 2 == 0;
+			LedgerAccount *account = posting_account(posting, debited ?
+													 transfers[i / 2]->from_account : transfers[i / 2]->to_account);
+			bool		gate = account_kind_is_gated(account->kind) &&
+				(debited || account->kind != ACCOUNT_INSURANCE_FUND);
+			bool		found;
+
+			if (account->kind == ACCOUNT_TRADER || gate != (pass == 0))
+				continue;
+			hash_search(seen, &account->account_id, HASH_ENTER, &found);
+			if (found)
+				continue;
+			if (gate)
+				gated[ngated++] = account;
+			else
+				others[nothers++] = account;
+		}
+	posting_take_slots(posting, others, nothers);
+	if (ngated > 0)
+		posting_pass_gate(posting, gated, ngated);
+}
+
+/* What an account must keep: initial margin and losses that are not realised. */
+typedef struct Requirement
+{
+	int64		account_id;		/* key */
+	Numeric		unrealized_pnl;
+	Numeric		initial_margin;
+} Requirement;
+
+/* The requirements of the accounts that money is taken from by choice. */
+static HTAB *
+read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(Requirement), .hcxt = CurrentMemoryContext};
+	HTAB	   *requirements = hash_create("requirements", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	int64	   *ids = palloc(sizeof(int64) * n);
+	int			nids = 0;
+	Valuation  *valuation;
+
+	for (int i = 0; i < n; i++)
+	{
+		LedgerAccount *from = posting_account(posting, transfers[i]->from_account);
+		bool		found;
+		Requirement *requirement;
+
+		if (from->floor == NULL || entry_class(transfers[i]->kind) != CLASS_CHOICE)
+			continue;
+		requirement = hash_search(requirements, &from->account_id, HASH_ENTER, &found);
+		if (found)
+			continue;
+		requirement->unrealized_pnl = decimal_from_int64(0);
+		requirement->initial_margin = decimal_from_int64(0);
+		ids[nids++] = from->account_id;
+	}
+	if (nids == 0)
+		return requirements;
+
+	valuation = valuation_read(wiring, book_id, ids, nids);
+	for (int i = 0; i < valuation->n; i++)
+	{
+		OpenPosition *position = &valuation->positions[i];
+		Requirement *requirement = hash_search(requirements, &position->account_id, HASH_FIND, NULL);
+		LedgerAccount *account = posting_account(posting, position->account_id);
+
+		if (position->mark_price == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("account " INT64_FORMAT " of book %d cannot be valued", position->account_id, book_id),
+					 errdetail("It has a position in instrument %d, which has no mark price.", position->instrument_id),
+					 errhint("Insert one into the table mark_price.")));
+		requirement->unrealized_pnl = decimal_add(requirement->unrealized_pnl, position->unrealized_pnl);
+		requirement->initial_margin =
+			decimal_add(requirement->initial_margin,
+						margin_initial(contract_notional(position->kind, position->qty,
+														 position->mark_price, position->multiplier),
+									   position->max_leverage, account->scale));
+	}
+	return requirements;
+}
+
+/* Refuse a transfer that takes more out of an account than it can spare. */
+static void
+check_choice(Posting *posting, HTAB *requirements, TransferRow *transfer)
+{
+	LedgerAccount *from = posting_account(posting, transfer->from_account);
+	Requirement *requirement = hash_search(requirements, &transfer->from_account, HASH_FIND, NULL);
+	Numeric		balance;
+	Numeric		spare;
+
+	if (requirement == NULL)
+		return;
+	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
+	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
+								requirement->unrealized_pnl, requirement->initial_margin);
+	if (decimal_compare(transfer->amount, spare) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
+						transfer->transfer_id, from->account_id, transfer->book_id,
+						decimal_to_cstring(transfer->amount), from->asset_code),
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s.",
+						   decimal_to_cstring(spare), decimal_to_cstring(balance),
+						   decimal_to_cstring(from->floor),
+						   decimal_to_cstring(requirement->unrealized_pnl),
+						   decimal_to_cstring(requirement->initial_margin)),
+				 errhint("Move less, or close positions first.")));
+}
+
+static void
+post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
+{
+	TransferRow **transfers = (TransferRow **) rows;
+	Posting    *posting = posting_begin(wiring, book_id);
+	int64	   *account_ids = palloc(sizeof(int64) * n * 2);
+	HTAB	   *requirements;
+
+	take_keys(wiring, book_id, transfers, n);
+	for (int i = 0; i < n; i++)
+	{
+		account_ids[i * 2] = transfers[i]->from_account;
+		account_ids[i * 2 + 1] = transfers[i]->to_account;
+	}
+	posting_open(posting, account_ids, n * 2);
+	for (int i = 0; i < n; i++)
+		check_transfer(posting, transfers[i]);
+	open_system_accounts(posting, transfers, n);
+	requirements = read_requirements(wiring, posting, book_id, transfers, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		TransferRow *transfer = transfers[i];
+
+		check_choice(posting, requirements, transfer);
+		posting_post(posting, posting_account(posting, transfer->from_account),
+					 decimal_negate(transfer->amount), transfer->kind,
+					 transfer->transfer_id, transfer->effective_at);
+		posting_post(posting, posting_account(posting, transfer->to_account),
+					 transfer->amount, transfer->kind,
+					 transfer->transfer_id, transfer->effective_at);
+	}
+	posting_write(posting);
+}
+
+/*
+ * risk.post_transfers()
+ *		Trigger on transfer, AFTER INSERT FOR EACH STATEMENT.
+ */
+Datum
+risk_post_transfers(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_transfers");
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	int			n;
+	TransferRow *transfers = read_transfers(trigger, &n);
+
+	post_by_book(wiring, transfers, sizeof(TransferRow), n, post_transfers_of_book);
+	wiring_leave(wiring);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * risk.open_balances()
+ *		Trigger on account, AFTER INSERT FOR EACH STATEMENT.
+ */
+Datum
+risk_open_balances(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = statement_trigger(fcinfo, "risk.open_balances");
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	TupleTableSlot *slot = inserted_rows(trigger);
+	int			book_id = SPI_fnumber(tupdesc, "book_id");
+	int			account_id = SPI_fnumber(tupdesc, "account_id");
+	int			kind = SPI_fnumber(tupdesc, "kind");
+	int			size = 64;
+	int			n = 0;
+	Datum	   *columns[3];
+	bool	   *no_floor = palloc(sizeof(bool) * size);
+	Datum		zero = NumericGetDatum(decimal_from_int64(0));
+
+	for (int c = 0; c < 3; c++)
+		columns[c] = palloc(sizeof(Datum) * size);
+	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
+	{
+		bool		isnull;
+
+		if (n == size)
+		{
+			size *= 2;
+			for (int c = 0; c < 3; c++)
+				columns[c] = repalloc_huge(columns[c], sizeof(Datum) * size);
+			no_floor = repalloc_huge(no_floor, sizeof(bool) * size);
+		}
+		columns[0][n] = slot_getattr(slot, book_id, &isnull);
+		columns[1][n] = slot_getattr(slot, account_id, &isnull);
+		columns[2][n] = zero;
+		no_floor[n++] = !account_kind_has_floor(TextDatumGetCString(slot_getattr(slot, kind, &isnull)));
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	if (n > 0)
+	{
+		Datum		values[3] = {array_argument(columns[0], NULL, n, INT4OID),
+			array_argument(columns[1], NULL, n, INT8OID),
+		array_argument(columns[2], no_floor, n, NUMERICOID)};
+
+		wiring_write(wiring, &insert_balances, values);
+	}
+	wiring_leave(wiring);
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,33 @@
+/*
+ * valuation.h
+ *		Open positions of some accounts, at the latest mark prices.
+ */
+#ifndef RISK_VALUATION_H
+#define RISK_VALUATION_H
+
+#include "margin.h"
+#include "wiring.h"
+
+typedef struct OpenPosition
+{
+	int64		account_id;
+	int32		instrument_id;
+	ContractKind kind;
+	Numeric		qty;
+	Numeric		cost;
+	Numeric		multiplier;
+	Numeric		mark_price;		/* NULL: none yet; valued at its cost */
+	Numeric		unrealized_pnl;
+	Numeric		max_leverage;	/* of the tier at the mark; 1 without tiers */
+} OpenPosition;
+
+typedef struct Valuation
+{
+	OpenPosition *positions;	/* by account_id, instrument_id */
+	int			n;
+} Valuation;
+
+extern Valuation *valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n);
+extern OpenPosition *valuation_of_account(Valuation *valuation, int64 account_id, int *n);
+
+#endif							/* RISK_VALUATION_H */

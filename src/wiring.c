@@ -1,0 +1,388 @@
+/*
+ * wiring.c
+ *		Where the tables of a ledger are, and how they are read and written.
+ *
+ * A trigger knows one table, the one that it fires on.  The others are found
+ * through the hub, an empty table with a foreign key to each of them: the
+ * trigger descriptor of the first names the hub, the foreign-key list of the
+ * hub names the rest.  Both come from the relation cache, so there is no
+ * catalogue query, no cache of our own to go stale, and the tables may bear
+ * any name in any schema.
+ *
+ * All work is done as the owner of the tables, with a search_path that holds
+ * nothing but the system's, and every write goes through wiring_write(), which
+ * is what the guard triggers look for.  There is no SQL outside this funnel.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "wiring.h"
+
+static const char *const part_names[LEDGER_TABLES] = {
+	"asset", "instrument", "margin_tier", "mark_price", "policy", "book",
+	"account", "balance", "transfer", "trade", "entry", "idempotency",
+	"position", "settlement", "reset", "event", "below_floor",
+	"unmatched_execution"
+};
+
+/* Prepared statements of one ledger, for as long as its tables keep their names. */
+typedef struct LedgerPlans
+{
+	Oid			hub;			/* key */
+	char	   *names;			/* of all tables, to notice a rename */
+	HTAB	   *plans;
+} LedgerPlans;
+
+typedef struct PreparedStatement
+{
+	const LedgerStatement *statement;	/* key */
+	SPIPlanPtr	plan;
+} PreparedStatement;
+
+static HTAB *ledgers = NULL;
+
+/* How many wiring_write() calls are under way in this backend. */
+static int	writing = 0;
+
+/* A table whose trigger descriptor is looked at may have several hubs: take ours. */
+static Oid
+find_hub(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		char	   *name;
+
+		if (!trigger->tgisinternal || !OidIsValid(trigger->tgconstrrelid))
+			continue;
+		name = get_rel_name(trigger->tgconstrrelid);
+		if (name != NULL && strncmp(name, "wiring", 6) == 0 &&
+			get_rel_namespace(trigger->tgconstrrelid) == RelationGetNamespace(rel))
+			return trigger->tgconstrrelid;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" is not part of a ledger",
+					RelationGetRelationName(rel)),
+			 errdetail("No table \"wiring\" in its schema has a foreign key to it."),
+			 errhint("Make the ledger with risk.install().")));
+	return InvalidOid;			/* keep compiler quiet */
+}
+
+/* Which part a table plays: the name of the last column of the hub's key. */
+static int
+part_of(Relation hub, const ForeignKeyCacheInfo *key)
+{
+	AttrNumber	column = key->conkey[key->nkeys - 1];
+	const char *name = NameStr(TupleDescAttr(RelationGetDescr(hub), column - 1)->attname);
+
+	for (int part = 0; part < LEDGER_TABLES; part++)
+		if (strcmp(name, part_names[part]) == 0)
+			return part;
+	return -1;
+}
+
+static LedgerPlans *
+plans_of(Oid hub, const char *names)
+{
+	LedgerPlans *ledger;
+	bool		found;
+
+	if (ledgers == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(LedgerPlans)};
+
+		ledgers = hash_create("risk_ext ledgers", 4, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	ledger = hash_search(ledgers, &hub, HASH_ENTER, &found);
+	if (!found)
+	{
+		ledger->names = NULL;
+		ledger->plans = NULL;
+	}
+	if (ledger->names == NULL || strcmp(ledger->names, names) != 0)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(LedgerStatement *), .entrysize = sizeof(PreparedStatement)};
+
+		if (ledger->plans != NULL)
+		{
+			HASH_SEQ_STATUS scan;
+			PreparedStatement *prepared;
+
+			hash_seq_init(&scan, ledger->plans);
+			while ((prepared = hash_seq_search(&scan)) != NULL)
+				if (prepared->plan != NULL)
+					SPI_freeplan(prepared->plan);
+			hash_destroy(ledger->plans);
+			ledger->plans = NULL;
+		}
+		ledger->plans = hash_create("risk_ext plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+		if (ledger->names != NULL)
+			pfree(ledger->names);
+		ledger->names = MemoryContextStrdup(TopMemoryContext, names);
+	}
+	return ledger;
+}
+
+/*
+ * wiring_enter
+ *		Connect SPI, find the ledger that rel belongs to, and become the owner
+ *		of its tables with search_path = pg_catalog, pg_temp.
+ *
+ * The result lives until wiring_leave(), in SPI's procedure context, as does
+ * all that the caller allocates in between.  Errors: 55000 when rel has no
+ * hub or the hub lacks a table.
+ */
+Wiring *
+wiring_enter(Relation rel)
+{
+	Wiring	   *wiring;
+	Relation	hub;
+	ListCell   *lc;
+	StringInfoData names;
+
+	SPI_connect();
+
+	wiring = palloc0(sizeof(Wiring));
+	wiring->relation = rel;
+	wiring->owner = rel->rd_rel->relowner;
+	wiring->schema = pstrdup(quote_identifier(get_namespace_name(RelationGetNamespace(rel))));
+
+	hub = table_open(find_hub(rel), AccessShareLock);
+	foreach(lc, RelationGetFKeyList(hub))
+	{
+		ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
+		int			part = part_of(hub, key);
+		char	   *name = get_rel_name(key->confrelid);
+
+		/* a partition repeats the key of its parent; the first is the parent */
+		if (part < 0 || name == NULL || wiring->table[part] != NULL ||
+			get_rel_relispartition(key->confrelid))
+			continue;
+		wiring->table[part] =
+			quote_qualified_identifier(get_namespace_name(get_rel_namespace(key->confrelid)), name);
+	}
+
+	initStringInfo(&names);
+	for (int part = 0; part < LEDGER_TABLES; part++)
+	{
+		if (wiring->table[part] == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the ledger of table \"%s\" has no table \"%s\"",
+							RelationGetRelationName(rel), part_names[part]),
+					 errdetail("\"%s\" has no foreign key whose last column is \"%s\".",
+							   RelationGetRelationName(hub), part_names[part]),
+					 errhint("Make the ledger whole with risk.install().")));
+		appendStringInfo(&names, "%s,", wiring->table[part]);
+	}
+	wiring->plans = plans_of(RelationGetRelid(hub), names.data);
+	table_close(hub, AccessShareLock);
+
+	/*
+	 * An error past this point needs no care of ours: the abort of the
+	 * (sub)transaction restores the user and the settings.
+	 */
+	GetUserIdAndSecContext(&wiring->caller, &wiring->caller_security_context);
+	wiring->guc_nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(wiring->owner,
+						   wiring->caller_security_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	return wiring;
+}
+
+/* wiring_leave: undo wiring_enter().  The wiring and all palloc'd since are gone. */
+void
+wiring_leave(Wiring *wiring)
+{
+	SetUserIdAndSecContext(wiring->caller, wiring->caller_security_context);
+	AtEOXact_GUC(true, wiring->guc_nest_level);
+	SPI_finish();
+}
+
+/* The text of a statement with the names of the tables put in. */
+static char *
+statement_text(const Wiring *wiring, const LedgerStatement *statement)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (const char *c = statement->text; *c != '\0'; c++)
+	{
+		const char *end;
+		const char *name = NULL;
+
+		if (*c != '{')
+		{
+			appendStringInfoChar(&text, *c);
+			continue;
+		}
+		end = strchr(c, '}');
+		Assert(end != NULL);
+		if (strncmp(c, "{schema}", 8) == 0)
+			name = wiring->schema;
+		for (int part = 0; part < LEDGER_TABLES && name == NULL; part++)
+			if (strncmp(part_names[part], c + 1, end - c - 1) == 0 &&
+				part_names[part][end - c - 1] == '\0')
+				name = wiring->table[part];
+		Assert(name != NULL);
+		appendStringInfoString(&text, name);
+		c = end;
+	}
+	return text.data;
+}
+
+static SPIPlanPtr
+prepared_plan(Wiring *wiring, const LedgerStatement *statement)
+{
+	PreparedStatement *prepared;
+	bool		found;
+
+	prepared = hash_search(wiring->plans->plans, &statement, HASH_ENTER, &found);
+	if (!found)
+		prepared->plan = NULL;
+	if (prepared->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement_text(wiring, statement),
+									   statement->nargs, (Oid *) statement->argtypes);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		prepared->plan = plan;
+	}
+	return prepared->plan;
+}
+
+static void
+execute(Wiring *wiring, const LedgerStatement *statement, Datum *values, LedgerView view)
+{
+	SPIPlanPtr	plan = prepared_plan(wiring, statement);
+	char		nulls[lengthof(statement->argtypes)];
+	int			result;
+
+	/* an argument that is NULL is passed as the null pointer; none is by value and 0 */
+	for (int i = 0; i < statement->nargs; i++)
+		nulls[i] = (values[i] == (Datum) 0 && !get_typbyval(statement->argtypes[i])) ? 'n' : ' ';
+
+	if (view == LEDGER_LATEST)
+		result = SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
+									  InvalidSnapshot, false, true, 0);
+	else
+		result = SPI_execute_plan(plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI failed: %s", SPI_result_code_string(result));
+}
+
+/*
+ * wiring_read
+ *		Run a statement that only reads or locks.  Its rows are in
+ *		SPI_tuptable until the next one; see the result_ functions.
+ */
+void
+wiring_read(Wiring *wiring, const LedgerStatement *statement, Datum *values, LedgerView view)
+{
+	execute(wiring, statement, values, view);
+}
+
+/*
+ * wiring_write
+ *		Run a statement that writes, with the guard triggers told so.
+ */
+void
+wiring_write(Wiring *wiring, const LedgerStatement *statement, Datum *values)
+{
+	writing++;
+	PG_TRY();
+	{
+		execute(wiring, statement, values, LEDGER_LATEST);
+	}
+	PG_FINALLY();
+	{
+		writing--;
+	}
+	PG_END_TRY();
+}
+
+/* Whether the statement that fires the calling trigger was run by wiring_write(). */
+bool
+wiring_is_writing(void)
+{
+	return writing > 0;
+}
+
+Datum
+result_datum(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+int64
+result_int64(uint64 row, int column)
+{
+	bool		isnull;
+
+	return DatumGetInt64(result_datum(row, column, &isnull));
+}
+
+int32
+result_int32(uint64 row, int column)
+{
+	bool		isnull;
+
+	return DatumGetInt32(result_datum(row, column, &isnull));
+}
+
+char *
+result_text(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = result_datum(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* a copy, which outlives the result it came from */
+Numeric
+result_numeric(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = result_datum(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetNumericCopy(value);
+}
+
+Datum
+array_argument(Datum *elements, bool *nulls, int n, Oid type)
+{
+	int			lower_bound = 1;
+	int16		length;
+	bool		by_value;
+	char		alignment;
+
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &n, &lower_bound,
+											  type, length, by_value, alignment));
+}
