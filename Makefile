@@ -14,22 +14,22 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" risk_ext.c
 
 MODULE_big = risk_ext
 # Below stands before above: nothing in a file knows what is listed after it.
-OBJS = $(patsubst %.c,%.o,$(wildcard \
-	src/risk_ext.c \
-	src/decimal.c \
-	src/margin.c \
-	src/margin_sql.c \
-	src/wiring.c \
-	src/guard.c \
-	src/valuation.c \
-	src/posting.c \
-	src/trade.c \
-	src/transfer.c \
-	src/invariant.c \
-	src/waterfall.c))
+OBJS = \
+	src/risk_ext.o \
+	src/decimal.o \
+	src/margin.o \
+	src/margin_sql.o \
+	src/wiring.o \
+	src/guard.o \
+	src/valuation.o \
+	src/posting.o \
+	src/trade.o \
+	src/transfer.o \
+	src/invariant.o \
+	src/waterfall.o
 
 # The install script is these parts in this order.
-SQL_PARTS = $(wildcard \
+SQL_PARTS = \
 	sql/formulas.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
@@ -37,7 +37,7 @@ SQL_PARTS = $(wildcard \
 	sql/books.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \
-	sql/install.sql)
+	sql/install.sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(DATA_built) results output_iso log tmp_check
