@@ -55,9 +55,8 @@ BEGIN
 		   m.observed_at AS mark_observed_at,
 		   v.unrealized_pnl,
 		   v.notional,
-		   risk.maintenance_margin(v.notional, 1, l.rates[t.tier], greatest(l.deductions[t.tier], 0))
-				+ greatest(-l.deductions[t.tier], 0) AS maintenance_margin,
-		   risk.initial_margin(v.notional, l.leverages[t.tier], s.scale) AS initial_margin,
+		   g.maintenance_margin,
+		   g.initial_margin,
 		   l.floors AS tier_floors,
 		   l.rates AS tier_rates,
 		   l.deductions AS tier_deductions
@@ -79,12 +78,15 @@ BEGIN
 				AS notional
 		OFFSET 0) v
 	 CROSS JOIN LATERAL (
-		-- how many floors are at or below the notional, without one that it
-		-- only just reaches
-		SELECT greatest(width_bucket(v.notional, l.floors)
-						- (v.notional = l.floors[width_bucket(v.notional, l.floors)])::int, 1)
-				AS tier
-		OFFSET 0) t
+		SELECT risk.maintenance_margin(v.notional, 1, l.rates[t.tier], greatest(l.deductions[t.tier], 0))
+					+ greatest(-l.deductions[t.tier], 0) AS maintenance_margin,
+			   risk.initial_margin(v.notional, l.leverages[t.tier], s.scale) AS initial_margin
+		  FROM (
+			-- how many floors are below the notional
+			SELECT greatest(n - (v.notional = l.floors[n])::int, 1) AS tier
+			  FROM width_bucket(v.notional, l.floors) AS n
+			OFFSET 0) t
+		OFFSET 0) g
 	 WHERE p.qty <> 0;
 
 	COMMENT ON VIEW ledger.position_value IS
@@ -108,10 +110,10 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
 	COMMENT ON COLUMN ledger.position_value.tier_deductions IS 'Maintenance deductions of these tiers.';
 
-	-- Liquidation price: equity less maintenance is monotone in the price of
-	-- one instrument, and continuous from tier to tier; so the tier that holds
-	-- there is the lowest whose own price stays below its cap.  Where the
-	-- lowest tier has no price, there is none at all.
+	-- Liquidation price: equity less maintenance is continuous from tier to
+	-- tier and monotone in the price of one instrument.  So its sign at the
+	-- cap of a tier tells whether that tier, or a higher one, holds at the
+	-- liquidation price; where no price is one, the lowest tier says so.
 	--
 	-- Bankruptcy price: of one position, where the account's equity is zero.
 	-- Of several, each may lose its share of the equity from the mark on:
@@ -146,35 +148,38 @@ BEGIN
 			  JOIN ledger.balance b ON b.book_id = p.book_id AND b.slot = 0
 								   AND b.account_id = p.account_id
 			WINDOW account AS (PARTITION BY p.book_id, p.account_id)) v
-	  LEFT JOIN LATERAL (
-		SELECT t.price
-		  FROM (SELECT n AS tier,
-					   risk.liquidation_price_at_cost(
-							qty => v.qty, cost => v.cost, balance => v.balance,
-							maintenance_rate => v.tier_rates[n],
-							maintenance_amount => greatest(v.tier_deductions[n], 0),
-							other_pnl => v.account_pnl - v.unrealized_pnl,
-							other_maintenance => v.account_maintenance - v.maintenance_margin
-								+ greatest(-v.tier_deductions[n], 0),
-							multiplier => v.multiplier, kind => v.kind) AS price
-				  FROM generate_series(1, cardinality(v.tier_floors)) AS n
-				OFFSET 0) t
-		 WHERE t.price IS NULL
-			OR t.tier = cardinality(v.tier_floors)
-			OR risk.notional(v.qty, t.price, v.multiplier, v.kind) <= v.tier_floors[t.tier + 1]
-		 ORDER BY t.tier
-		 LIMIT 1) q ON true
 	 CROSS JOIN LATERAL (
-		SELECT CASE WHEN v.account_maintenance > 0 THEN v.maintenance_margin ELSE v.notional END AS part,
-			   CASE WHEN v.account_maintenance > 0 THEN v.account_maintenance
-					ELSE nullif(v.account_notional, 0) END AS whole,
-			   ('1e' || v.scale)::numeric AS units) g
+		-- the tiers below: where at the cap, as a price, the liquidation
+		-- price is still ahead
+		SELECT 1 + count(*)::int AS tier
+		  FROM unnest(v.tier_floors[2:], v.tier_rates, v.tier_deductions) AS t(cap, rate, deduction)
+		 WHERE t.cap + sign(v.qty) * (v.balance - v.cost
+									  + v.account_pnl - v.unrealized_pnl
+									  - v.account_maintenance + v.maintenance_margin
+									  - t.cap * t.rate + t.deduction) < 0) t
 	 CROSS JOIN LATERAL (
-		SELECT ((v.balance + v.account_pnl) * g.part - v.unrealized_pnl * g.whole) * g.units AS loss) e
+		SELECT risk.liquidation_price_at_cost(
+					qty => v.qty, cost => v.cost, balance => v.balance,
+					maintenance_rate => v.tier_rates[t.tier],
+					maintenance_amount => greatest(v.tier_deductions[t.tier], 0),
+					other_pnl => v.account_pnl - v.unrealized_pnl,
+					other_maintenance => v.account_maintenance - v.maintenance_margin
+						+ greatest(-v.tier_deductions[t.tier], 0),
+					multiplier => v.multiplier, kind => v.kind) AS price
+		OFFSET 0) q
 	 CROSS JOIN LATERAL (
 		SELECT CASE WHEN v.account_positions = 1 THEN v.balance
-					ELSE (div(e.loss, g.whole) - (mod(e.loss, g.whole) < 0)::int) / g.units
+					ELSE (div(e.loss, e.whole) - (mod(e.loss, e.whole) < 0)::int) * e.unit
 			   END AS limit
+		  FROM (SELECT ((v.balance + v.account_pnl) * g.part - v.unrealized_pnl * g.whole) / g.unit AS loss,
+					   g.whole, g.unit
+				  FROM (SELECT CASE WHEN v.account_maintenance > 0 THEN v.maintenance_margin
+									ELSE v.notional END AS part,
+							   CASE WHEN v.account_maintenance > 0 THEN v.account_maintenance
+									ELSE nullif(v.account_notional, 0) END AS whole,
+							   ('1e-' || v.scale)::numeric AS unit
+						OFFSET 0) g
+				OFFSET 0) e
 		OFFSET 0) c
 	 CROSS JOIN LATERAL (
 		SELECT risk.bankruptcy_price_at_cost(
@@ -201,39 +206,33 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.distance_percent IS 'How far the mark can move towards the liquidation price, in percent of the mark; below zero when it has passed it.';
 
 	CREATE OR REPLACE VIEW ledger.account_risk AS
-	SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
-		   b.balance,
-		   p.unrealized_pnl,
-		   e.equity,
-		   p.initial_margin,
-		   p.maintenance_margin,
-		   e.equity - p.initial_margin AS free_collateral,
-		   risk.withdrawable(b.balance, p.unrealized_pnl, p.initial_margin) AS withdrawable,
-		   p.notional,
-		   trim_scale(e.equity / nullif(p.maintenance_margin, 0) * 100) AS margin_level,
-		   trim_scale(e.equity / nullif(p.notional, 0) * 100) AS margin_ratio,
-		   trim_scale(CASE WHEN e.equity > 0 THEN p.maintenance_margin / e.equity * 100 END) AS risk_ratio,
-		   trim_scale(CASE WHEN e.equity > 0 THEN p.notional / e.equity END) AS leverage
-	  FROM ledger.account a
-	  JOIN ledger.balance z ON z.book_id = a.book_id AND z.slot = 0 AND z.account_id = a.account_id
+	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
+		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
+		   e.equity - r.initial_margin AS free_collateral,
+		   risk.withdrawable(r.balance, r.unrealized_pnl, r.initial_margin) AS withdrawable,
+		   r.notional,
+		   trim_scale(e.equity / nullif(r.maintenance_margin, 0) * 100) AS margin_level,
+		   trim_scale(e.equity / nullif(r.notional, 0) * 100) AS margin_ratio,
+		   trim_scale(CASE WHEN e.equity > 0 THEN r.maintenance_margin / e.equity * 100 END) AS risk_ratio,
+		   trim_scale(CASE WHEN e.equity > 0 THEN r.notional / e.equity END) AS leverage
+	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
+				   b.amount + CASE WHEN a.account_id > 0 THEN 0
+								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
+												   WHERE s.book_id = a.book_id
+													 AND s.account_id = a.account_id
+													 AND s.slot > 0), 0) END AS balance,
+				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
+				   coalesce(sum(v.notional), 0) AS notional,
+				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
+				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin
+			  FROM ledger.account a
+			  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
+			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
+			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
+			 GROUP BY a.book_id, a.account_id, b.amount) r
 	 CROSS JOIN LATERAL (
-		SELECT z.amount + CASE WHEN a.account_id > 0 THEN 0
-							   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
-											   WHERE s.book_id = a.book_id
-												 AND s.account_id = a.account_id
-												 AND s.slot > 0), 0) END AS balance
-		OFFSET 0) b
-	 CROSS JOIN LATERAL (
-		SELECT coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
-			   coalesce(sum(v.notional), 0) AS notional,
-			   coalesce(sum(v.initial_margin), 0) AS initial_margin,
-			   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin
-		  FROM ledger.position_value v
-		 WHERE v.book_id = a.book_id AND v.account_id = a.account_id) p
-	 CROSS JOIN LATERAL (
-		SELECT b.balance + p.unrealized_pnl AS equity
-		OFFSET 0) e
-	 WHERE a.kind IN ('trader', 'liquidity', 'interbook');
+		SELECT r.balance + r.unrealized_pnl AS equity
+		OFFSET 0) e;
 
 	COMMENT ON VIEW ledger.account_risk IS
 		'What every account stands at that can hold positions: traders, and the liquidity and interbook accounts of the venue. Amounts are in the asset of the account. A position without a mark counts at its cost: profit 0, margins on abs(cost).';
