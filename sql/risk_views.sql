@@ -209,7 +209,9 @@ BEGIN
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
 		   e.equity - r.initial_margin AS free_collateral,
-		   risk.withdrawable(r.balance, r.unrealized_pnl, r.initial_margin) AS withdrawable,
+		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 THEN 0
+				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin)
+		   END AS withdrawable,
 		   r.notional,
 		   trim_scale(e.equity / nullif(r.maintenance_margin, 0) * 100) AS margin_level,
 		   trim_scale(e.equity / nullif(r.notional, 0) * 100) AS margin_ratio,
@@ -221,6 +223,8 @@ BEGIN
 												   WHERE s.book_id = a.book_id
 													 AND s.account_id = a.account_id
 													 AND s.slot > 0), 0) END AS balance,
+				   b.floor,
+				   count(*) FILTER (WHERE v.instrument_id IS NOT NULL AND v.mark_price IS NULL) AS unmarked,
 				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 				   coalesce(sum(v.notional), 0) AS notional,
 				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
@@ -229,7 +233,7 @@ BEGIN
 			  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
 			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
 			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
-			 GROUP BY a.book_id, a.account_id, b.amount) r
+			 GROUP BY a.book_id, a.account_id, b.amount, b.floor) r
 	 CROSS JOIN LATERAL (
 		SELECT r.balance + r.unrealized_pnl AS equity
 		OFFSET 0) e;
@@ -247,7 +251,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin: what new positions may use. Below zero when more is bound than there is.';
-	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account: balance, less losses not yet realised, less initial margin, not below zero. Profit not yet realised is not paid out.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / maintenance_margin in percent: liquidation is near 100. NULL without a maintenance margin.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
