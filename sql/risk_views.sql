@@ -139,7 +139,7 @@ BEGIN
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
 												   WHERE s.book_id = p.book_id
 													 AND s.account_id = p.account_id
-													 AND s.slot > 0), 0) END AS balance,
+													 AND s.slot <> 0), 0) END AS balance,
 				   count(*) OVER account AS account_positions,
 				   sum(p.unrealized_pnl) OVER account AS account_pnl,
 				   sum(p.notional) OVER account AS account_notional,
@@ -222,7 +222,7 @@ BEGIN
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
 												   WHERE s.book_id = a.book_id
 													 AND s.account_id = a.account_id
-													 AND s.slot > 0), 0) END AS balance,
+													 AND s.slot <> 0), 0) END AS balance,
 				   b.floor,
 				   count(*) FILTER (WHERE v.instrument_id IS NOT NULL AND v.mark_price IS NULL) AS unmarked,
 				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,

@@ -130,7 +130,7 @@ BEGIN
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
 	CREATE INDEX IF NOT EXISTS balance_slots
-		ON ledger.balance (book_id, account_id) WHERE slot > 0;
+		ON ledger.balance (book_id, account_id) WHERE slot <> 0;
 	COMMENT ON TABLE ledger.balance IS
 		'What the venue owes the holder, in units of the asset. Written by posting only. A trader has slot 0 alone; the balance of a system account is the sum of its slots.';
 

@@ -22,7 +22,7 @@ static const LedgerStatement read_balance = {
 	"  WHERE n.book_id = b.book_id AND n.account_id = b.account_id),"
 	" b.floor,"
 	" b.amount + coalesce((SELECT sum(s.amount) FROM {balance} s"
-	"  WHERE s.book_id = b.book_id AND s.account_id = b.account_id AND s.slot > 0), 0)"
+	"  WHERE s.book_id = b.book_id AND s.account_id = b.account_id AND s.slot <> 0), 0)"
 	" FROM {balance} b WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = $2",
 	2, {INT4OID, INT8OID}
 };

@@ -93,18 +93,27 @@ static const char *const status_names[STATUS_KINDS] = {
 	"active", "reduce_only", "frozen", "closed"
 };
 
-static const LedgerStatement lock_traders = {
+/*
+ * Lists come as arrays, and each element is looked up by the full key of a row:
+ * in a subquery that is planned by itself, or by ON CONFLICT, as in the
+ * other files.  A join would leave the planner free to read a whole book
+ * instead, and it is where the statistics are older than the rows.
+ */
+static const LedgerStatement lock_balances = {
 	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
-	" FROM {balance} b"
-	" WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = ANY ($2)"
-	" ORDER BY b.account_id FOR NO KEY UPDATE",
+	" FROM unnest($2) AS u(account_id), LATERAL ("
+	"  SELECT b.* FROM {balance} b"
+	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
+	"  FOR NO KEY UPDATE) AS b",
 	2, {INT4OID, INT8ARRAYOID}
 };
 
 static const LedgerStatement read_accounts = {
 	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id"
-	" FROM {account} a JOIN {asset} s ON s.asset_code = a.asset_code"
-	" WHERE a.book_id = $1 AND a.account_id = ANY ($2)",
+	" FROM unnest($2) AS u(account_id), LATERAL ("
+	"  SELECT a.* FROM {account} a"
+	"  WHERE a.book_id = $1 AND a.account_id = u.account_id OFFSET 0) AS a"
+	" JOIN {asset} s ON s.asset_code = a.asset_code",
 	2, {INT4OID, INT8ARRAYOID}
 };
 
@@ -117,16 +126,17 @@ static const LedgerStatement read_system_account = {
 
 static const LedgerStatement lock_slot = {
 	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
-	" FROM {balance} b"
-	" WHERE b.book_id = $1 AND b.slot = $2 AND b.account_id = ANY ($3)"
-	" FOR NO KEY UPDATE SKIP LOCKED",
+	" FROM unnest($3) AS u(account_id), LATERAL ("
+	"  SELECT b.* FROM {balance} b"
+	"  WHERE b.book_id = $1 AND b.slot = $2 AND b.account_id = u.account_id"
+	"  FOR NO KEY UPDATE SKIP LOCKED) AS b",
 	3, {INT4OID, INT4OID, INT8ARRAYOID}
 };
 
 static const LedgerStatement lock_any_slot = {
 	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
 	" FROM {balance} b"
-	" WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot > 0"
+	" WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot <> 0"
 	" AND b.slot / $3 = $4 / $3"
 	" ORDER BY b.slot LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
 	4, {INT4OID, INT8OID, INT4OID, INT4OID}
@@ -147,7 +157,7 @@ static const LedgerStatement lock_book = {
 static const LedgerStatement sum_other_slots = {
 	"SELECT sum(o.amount) FROM ("
 	" SELECT b.amount FROM {balance} b"
-	"  WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot > 0 AND b.slot <> $3"
+	"  WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot <> 0 AND b.slot <> $3"
 	" UNION ALL"
 	" SELECT b.amount FROM {balance} b"
 	"  WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot = 0 AND $3 <> 0) AS o",
@@ -170,9 +180,10 @@ static const LedgerStatement note_below_floor = {
 };
 
 static const LedgerStatement update_balances = {
-	"UPDATE {balance} b SET amount = u.amount, seq = u.seq, posted_at = u.posted_at"
-	" FROM unnest($2, $3, $4, $5, $6) AS u(slot, account_id, amount, seq, posted_at)"
-	" WHERE b.book_id = $1 AND b.slot = u.slot AND b.account_id = u.account_id",
+	"INSERT INTO {balance} (book_id, slot, account_id, amount, seq, posted_at)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)"
+	" ON CONFLICT (book_id, slot, account_id) DO UPDATE"
+	" SET amount = excluded.amount, seq = excluded.seq, posted_at = excluded.posted_at",
 	6, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
@@ -447,7 +458,7 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 	if (unique > system)
 	{
 		values[1] = account_id_array(account_ids + system, unique - system);
-		wiring_read(posting->wiring, &lock_traders, values, LEDGER_AS_TRANSACTION);
+		wiring_read(posting->wiring, &lock_balances, values, LEDGER_AS_TRANSACTION);
 		for (uint64 row = 0; row < SPI_processed; row++)
 		{
 			int64		id = result_int64(row, 1);
@@ -631,7 +642,7 @@ posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n)
 	for (int i = 0; i < n; i++)
 		ids[i] = accounts[i]->account_id;
 	values[1] = account_id_array(ids, n);
-	wiring_read(posting->wiring, &lock_traders, values, LEDGER_LATEST);
+	wiring_read(posting->wiring, &lock_balances, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 		remember_balance(posting_account(posting, result_int64(row, 1)), 0,
 						 result_numeric(row, 2), result_numeric(row, 3),

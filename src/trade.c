@@ -64,7 +64,6 @@ typedef struct PositionKey
 typedef struct TradedPosition
 {
 	PositionKey key;
-	bool		exists;			/* has a row */
 	int64		trades;
 	Numeric		qty;
 	Numeric		cost;
@@ -112,23 +111,22 @@ static const LedgerStatement read_instruments = {
 
 static const LedgerStatement read_positions = {
 	"SELECT p.account_id, p.instrument_id, p.trades, p.qty, p.cost"
-	" FROM {position} p"
-	" WHERE p.book_id = $1 AND p.account_id = ANY ($2) AND p.instrument_id = ANY ($3)",
+	" FROM unnest($2, $3) AS u(account_id, instrument_id), LATERAL ("
+	"  SELECT p.* FROM {position} p"
+	"  WHERE p.book_id = $1 AND p.account_id = u.account_id"
+	"   AND p.instrument_id = u.instrument_id OFFSET 0) AS p",
 	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
 };
 
-static const LedgerStatement insert_positions = {
+static const LedgerStatement write_positions = {
 	"INSERT INTO {position} (book_id, account_id, instrument_id, trades, qty, cost)"
-	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)",
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)"
+	" ON CONFLICT (book_id, account_id, instrument_id) DO UPDATE"
+	" SET trades = excluded.trades, qty = excluded.qty, cost = excluded.cost",
 	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
 };
 
-static const LedgerStatement update_positions = {
-	"UPDATE {position} p SET trades = u.trades, qty = u.qty, cost = u.cost"
-	" FROM unnest($2, $3, $4, $5, $6) AS u(account_id, instrument_id, trades, qty, cost)"
-	" WHERE p.book_id = $1 AND p.account_id = u.account_id AND p.instrument_id = u.instrument_id",
-	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
-};
+
 
 static const LedgerStatement insert_residues = {
 	"INSERT INTO {settlement} (book_id, account_id, trade_id, instrument_id, kind, amount)"
@@ -237,10 +235,11 @@ compare_int32(const void *a, const void *b)
 
 /* The instruments of the statement, with the accounts that their trades post to. */
 static void
-open_instruments(TradePosting *tp, TradeRow **trades, int n, Datum *instrument_array)
+open_instruments(TradePosting *tp, TradeRow **trades, int n)
 {
 	int32	   *ids = palloc(sizeof(int32) * n);
 	Datum	   *elements = palloc(sizeof(Datum) * n);
+	Datum		values[1];
 	int			unique = 0;
 	LedgerAccount **system;
 	HASH_SEQ_STATUS scan;
@@ -253,9 +252,8 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n, Datum *instrument_a
 	for (int i = 0; i < n; i++)
 		if (i == 0 || ids[i] != ids[i - 1])
 			elements[unique++] = Int32GetDatum(ids[i]);
-	*instrument_array = array_argument(elements, NULL, unique, INT4OID);
-
-	wiring_read(tp->wiring, &read_instruments, instrument_array, LEDGER_LATEST);
+	values[0] = array_argument(elements, NULL, unique, INT4OID);
+	wiring_read(tp->wiring, &read_instruments, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		int32		id = result_int32(row, 1);
@@ -278,23 +276,38 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n, Datum *instrument_a
 	posting_take_slots(tp->posting, system, nsystem);
 }
 
+/* The positions that the trades change: those that exist are read, the others start at zero. */
 static void
-read_open_positions(TradePosting *tp, TradeRow **trades, int n, Datum instrument_array)
+open_positions(TradePosting *tp, TradeRow **trades, int n)
 {
 	Datum	   *accounts = palloc(sizeof(Datum) * n);
+	Datum	   *instruments = palloc(sizeof(Datum) * n);
 	Datum		values[3] = {Int32GetDatum(tp->book_id)};
+	int			unique = 0;
 
 	for (int i = 0; i < n; i++)
-		accounts[i] = Int64GetDatum(trades[i]->account_id);
-	values[1] = array_argument(accounts, NULL, n, INT8OID);
-	values[2] = instrument_array;
+	{
+		PositionKey key = {trades[i]->account_id, trades[i]->instrument_id, 0};
+		TradedPosition *position;
+		bool		found;
+
+		position = hash_search(tp->positions, &key, HASH_ENTER, &found);
+		if (found)
+			continue;
+		position->trades = 0;
+		position->qty = decimal_from_int64(0);
+		position->cost = position->qty;
+		accounts[unique] = Int64GetDatum(key.account_id);
+		instruments[unique++] = Int32GetDatum(key.instrument_id);
+	}
+	values[1] = array_argument(accounts, NULL, unique, INT8OID);
+	values[2] = array_argument(instruments, NULL, unique, INT4OID);
 	wiring_read(tp->wiring, &read_positions, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		PositionKey key = {result_int64(row, 1), result_int32(row, 2), 0};
-		TradedPosition *position = hash_search(tp->positions, &key, HASH_ENTER, NULL);
+		TradedPosition *position = hash_search(tp->positions, &key, HASH_FIND, NULL);
 
-		position->exists = true;
 		position->trades = result_int64(row, 3);
 		position->qty = result_numeric(row, 4);
 		position->cost = result_numeric(row, 5);
@@ -377,16 +390,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	TradedPosition *position;
 	PositionChange change;
 	Numeric		qty = trade->buys ? trade->qty : decimal_negate(trade->qty);
-	bool		found;
 
-	position = hash_search(tp->positions, &key, HASH_ENTER, &found);
-	if (!found)
-	{
-		position->exists = false;
-		position->trades = 0;
-		position->qty = decimal_from_int64(0);
-		position->cost = decimal_from_int64(0);
-	}
+	position = hash_search(tp->positions, &key, HASH_FIND, NULL);
 	position_apply_trade(instrument->kind, position->qty, position->cost, qty, trade->price,
 						 instrument->multiplier, account->scale, &change);
 
@@ -429,39 +434,29 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 }
 
 static void
-write_positions(TradePosting *tp)
+write_changed_positions(TradePosting *tp)
 {
 	HASH_SEQ_STATUS scan;
 	TradedPosition *position;
-	Datum	   *columns[2][5];
-	int			n[2] = {0, 0};
+	Datum	   *columns[5];
+	Datum		values[6] = {Int32GetDatum(tp->book_id)};
+	int			n = 0;
 	static const Oid types[5] = {INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID};
 
 	for (int c = 0; c < 5; c++)
-		for (int exists = 0; exists < 2; exists++)
-			columns[exists][c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(tp->positions), 1));
+		columns[c] = palloc(sizeof(Datum) * hash_get_num_entries(tp->positions));
 	hash_seq_init(&scan, tp->positions);
 	while ((position = hash_seq_search(&scan)) != NULL)
 	{
-		Datum	  **column = columns[position->exists];
-		int			i = n[position->exists]++;
-
-		column[0][i] = Int64GetDatum(position->key.account_id);
-		column[1][i] = Int32GetDatum(position->key.instrument_id);
-		column[2][i] = Int64GetDatum(position->trades);
-		column[3][i] = NumericGetDatum(position->qty);
-		column[4][i] = NumericGetDatum(position->cost);
+		columns[0][n] = Int64GetDatum(position->key.account_id);
+		columns[1][n] = Int32GetDatum(position->key.instrument_id);
+		columns[2][n] = Int64GetDatum(position->trades);
+		columns[3][n] = NumericGetDatum(position->qty);
+		columns[4][n++] = NumericGetDatum(position->cost);
 	}
-	for (int exists = 0; exists < 2; exists++)
-	{
-		Datum		values[6] = {Int32GetDatum(tp->book_id)};
-
-		if (n[exists] == 0)
-			continue;
-		for (int c = 0; c < 5; c++)
-			values[c + 1] = array_argument(columns[exists][c], NULL, n[exists], types[c]);
-		wiring_write(tp->wiring, exists ? &update_positions : &insert_positions, values);
-	}
+	for (int c = 0; c < 5; c++)
+		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(tp->wiring, &write_positions, values);
 }
 
 static void
@@ -545,7 +540,6 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TradeRow  **trades = (TradeRow **) rows;
 	TradePosting tp = {.wiring = wiring, .book_id = book_id};
 	int64	   *account_ids = palloc(sizeof(int64) * n);
-	Datum		instrument_array;
 
 	tp.posting = posting_begin(wiring, book_id);
 	tp.instruments = statement_hash("traded instruments", sizeof(int32), sizeof(TradedInstrument));
@@ -556,16 +550,16 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	for (int i = 0; i < n; i++)
 		account_ids[i] = trades[i]->account_id;
 	posting_open(tp.posting, account_ids, n);
-	open_instruments(&tp, trades, n, &instrument_array);
+	open_instruments(&tp, trades, n);
 	for (int i = 0; i < n; i++)
 		check_trade(&tp, trades[i]);
 	open_traded_system_accounts(&tp, trades, n);
-	read_open_positions(&tp, trades, n, instrument_array);
+	open_positions(&tp, trades, n);
 
 	for (int i = 0; i < n; i++)
 		apply_trade(&tp, trades[i]);
 
-	write_positions(&tp);
+	write_changed_positions(&tp);
 	write_residues(&tp);
 	write_unmatched(&tp);
 	posting_write(tp.posting);

@@ -19,10 +19,12 @@ static const LedgerStatement read_positions = {
 	"     AND (t.notional_floor < risk.notional(p.qty, m.price, i.multiplier, i.kind)"
 	"          OR t.notional_floor = 0)"
 	"   ORDER BY t.notional_floor DESC LIMIT 1)"
-	" FROM {position} p"
+	" FROM unnest($2) AS u(account_id), LATERAL ("
+	"  SELECT p.* FROM {position} p"
+	"  WHERE p.book_id = $1 AND p.account_id = u.account_id OFFSET 0) AS p"
 	" JOIN {instrument} i ON i.instrument_id = p.instrument_id"
 	" LEFT JOIN {mark_price} m ON m.instrument_id = p.instrument_id"
-	" WHERE p.book_id = $1 AND p.account_id = ANY ($2) AND p.qty <> 0"
+	" WHERE p.qty <> 0"
 	" ORDER BY p.account_id, p.instrument_id",
 	2, {INT4OID, INT8ARRAYOID}
 };

@@ -113,11 +113,12 @@ static const LedgerStatement read_policies = {
 };
 
 static const LedgerStatement read_entries = {
-	"SELECT e.account_id, e.amount, e.balance_after, e.kind, e.cause"
-	" FROM unnest($2, $3) AS n(account_id, seq_before)"
-	" JOIN {entry} e ON e.book_id = $1 AND e.slot = 0"
-	"  AND e.account_id = n.account_id AND e.seq > n.seq_before"
-	" ORDER BY e.account_id, e.seq",
+	"SELECT n.account_id, e.amount, e.balance_after, e.kind, e.cause"
+	" FROM unnest($2, $3) AS n(account_id, seq_before), LATERAL ("
+	"  SELECT e.* FROM {entry} e"
+	"  WHERE e.book_id = $1 AND e.slot = 0"
+	"   AND e.account_id = n.account_id AND e.seq > n.seq_before OFFSET 0) AS e"
+	" ORDER BY n.account_id, e.seq",
 	3, {INT4OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
@@ -130,9 +131,10 @@ static const LedgerStatement insert_settlements = {
 };
 
 static const LedgerStatement add_to_costs = {
-	"UPDATE {position} p SET cost = p.cost + u.amount"
-	" FROM unnest($2, $3, $4) AS u(account_id, instrument_id, amount)"
-	" WHERE p.book_id = $1 AND p.account_id = u.account_id AND p.instrument_id = u.instrument_id",
+	"INSERT INTO {position} AS p (book_id, account_id, instrument_id, cost, trades, qty)"
+	" SELECT $1, u.*, 0, 0 FROM unnest($2, $3, $4) AS u"
+	" ON CONFLICT (book_id, account_id, instrument_id) DO UPDATE"
+	" SET cost = p.cost + excluded.cost",
 	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
 };
 

@@ -22,6 +22,7 @@
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -143,6 +144,14 @@ plans_of(Oid hub, const char *names)
 	return ledger;
 }
 
+/* A setting until wiring_leave(). */
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
  * wiring_enter
  *		Connect SPI, find the ledger that rel belongs to, and become the owner
@@ -204,9 +213,14 @@ wiring_enter(Relation rel)
 	 */
 	GetUserIdAndSecContext(&wiring->caller, &wiring->caller_security_context);
 	wiring->guc_nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	set_locally("search_path", "pg_catalog, pg_temp");
+
+	/*
+	 * Every statement here goes by an index.  A table that was small when its
+	 * plan was made, and has grown within the same transaction, would be read
+	 * from end to end for each row that is posted.
+	 */
+	set_locally("enable_seqscan", "off");
 	SetUserIdAndSecContext(wiring->owner,
 						   wiring->caller_security_context |
 						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
@@ -265,11 +279,12 @@ prepared_plan(Wiring *wiring, const LedgerStatement *statement)
 		prepared->plan = NULL;
 	if (prepared->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(statement_text(wiring, statement),
-									   statement->nargs, (Oid *) statement->argtypes);
+		SPIPlanPtr	plan = SPI_prepare_cursor(statement_text(wiring, statement),
+											  statement->nargs, (Oid *) statement->argtypes,
+											  CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+			elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
 		SPI_keepplan(plan);
 		prepared->plan = plan;
 	}
