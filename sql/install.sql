@@ -8,6 +8,18 @@ AS $function$
 DECLARE
 	unposted text;
 BEGIN
+	-- Functions of the extension write to the tables as the extension's owner.
+	-- If somebody else owned the tables, a trigger of his would run as that
+	-- owner.
+	IF (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'risk_ext')
+		<> (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RAISE EXCEPTION 'only the owner of extension risk_ext can install a ledger'
+			USING ERRCODE = '42501',
+				  DETAIL = format('The owner is %s.', (SELECT pg_get_userbyid(e.extowner) FROM pg_extension e
+														WHERE e.extname = 'risk_ext')),
+				  HINT = 'Call risk.install() as that role.';
+	END IF;
+
 	PERFORM risk.create_tables();
 
 	-- Where the triggers are missing, rows may have come in that nothing
@@ -53,7 +65,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.install() IS
-	'Makes schema ledger with its tables, triggers, views, policies and book 1, or makes whole what is missing of it: tables stay as they are, triggers and views are put back. The tables belong to the caller. 55000 when rows were inserted while the triggers were missing.';
+	'Makes schema ledger with its tables, triggers, views, policies and book 1, or makes whole what is missing of it: tables stay as they are, triggers and views are put back. The tables belong to the caller, who must own the extension (42501). 55000 when rows were inserted while the triggers were missing.';
 
 REVOKE ALL ON FUNCTION risk.install() FROM PUBLIC;
 GRANT USAGE ON SCHEMA risk TO PUBLIC;

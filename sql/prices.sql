@@ -11,6 +11,15 @@ AS $function$ SELECT interval '10 seconds' $function$;
 COMMENT ON FUNCTION risk.mark_price_skew() IS
 	'How far the clock of a price feed may be ahead of the server''s. A tick observed later than that is refused.';
 
+CREATE FUNCTION risk.is_price(price numeric) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT coalesce(price > 0 AND price < 1e20 AND scale(trim_scale(price)) <= 18, false)
+$function$;
+COMMENT ON FUNCTION risk.is_price(numeric) IS
+	'Whether a number can be a mark price: above zero, at most 20 digits before the point and 18 after it, as in a trade. False for NULL.';
+
 CREATE FUNCTION risk.check_mark_price() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -32,9 +41,8 @@ BEGIN
 				  DETAIL = format('A mark price of %s was given for it.', coalesce(NEW.price::text, 'NULL')),
 				  HINT = 'Insert it into ledger.instrument first.';
 	END IF;
-	-- NaN is greater than every number, infinity included
-	IF (NEW.price > 0 AND NEW.price < 'Infinity') IS NOT TRUE THEN
-		RAISE EXCEPTION 'mark price of instrument % must be greater than zero and finite', NEW.instrument_id
+	IF NOT risk.is_price(NEW.price) THEN
+		RAISE EXCEPTION 'mark price of instrument % must be greater than zero and have at most 20 digits before the point and 18 after it', NEW.instrument_id
 			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = 'mark_price', COLUMN = 'price',
 				  DETAIL = format('The price given is %s.', coalesce(NEW.price::text, 'NULL')),
 				  HINT = 'A tick without a price is left out; the last mark stays in force.';
@@ -64,7 +72,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_mark_price() IS
-	'Judges a mark price. Raises 22023 for a price that is not above zero and finite and for a time later than now plus risk.mark_price_skew(), 23503 for an unknown instrument, 55000 for a change of instrument. A changed price with an unchanged time is taken as observed now. A tick older than the mark goes to the history only.';
+	'Judges a mark price. Raises 22023 for what is no price by risk.is_price() and for a time later than now plus risk.mark_price_skew(), 23503 for an unknown instrument, 55000 for a change of instrument. A changed price with an unchanged time is taken as observed now. A tick older than the mark goes to the history only.';
 
 CREATE FUNCTION risk.keep_mark_price() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -116,7 +124,7 @@ BEGIN
 	WITH tick AS MATERIALIZED (
 		SELECT t.place, t.id, t.price,
 			   CASE WHEN i.instrument_id IS NULL THEN 'unknown instrument'
-					WHEN (t.price > 0 AND t.price < 'Infinity') IS NOT TRUE THEN 'invalid price'
+					WHEN NOT risk.is_price(t.price) THEN 'invalid price'
 					WHEN in_future THEN 'future'
 			   END AS refusal
 		  FROM unnest(instrument_ids, prices) WITH ORDINALITY AS t (id, price, place)

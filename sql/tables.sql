@@ -168,7 +168,7 @@ BEGIN
 		PRIMARY KEY (book_id, trade_id, period)
 	);
 	COMMENT ON TABLE ledger.trade IS
-		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting. Append-only.';
+		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,

@@ -363,6 +363,40 @@ BEGIN
 			 ORDER BY u.book_id, u.asset_code
 			 LIMIT 1) v;
 
+	-- the same for each instrument, by the entries that its trades and
+	-- settlements made
+	RETURN QUERY
+	SELECT 'clearing_by_instrument', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, instrument %s: entries %s, costs %s, residues %s', u.book_id, u.instrument_id,
+						  sum(u.entries), sum(u.cost), sum(u.residue)) AS offender
+			  FROM (SELECT t.book_id, t.instrument_id, e.amount AS entries, 0 AS cost, 0 AS residue
+					  FROM ledger.account a
+					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
+					  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
+					 WHERE a.kind = 'clearing' AND e.kind = 'realized_pnl'
+					   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)
+					UNION ALL
+					SELECT s.book_id, s.instrument_id, e.amount, 0, 0
+					  FROM ledger.account a
+					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
+					  JOIN ledger.settlement s ON s.book_id = e.book_id AND s.settlement_id = e.cause
+					 WHERE a.kind = 'clearing' AND e.kind = 'settlement'
+					   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)
+					UNION ALL
+					SELECT p.book_id, p.instrument_id, 0, p.cost, 0
+					  FROM ledger.position p
+					 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id
+					UNION ALL
+					SELECT s.book_id, s.instrument_id, 0, 0, s.amount
+					  FROM ledger.settlement s
+					 WHERE s.kind = 'residue'
+					   AND (verify.book_id IS NULL OR s.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.instrument_id
+			HAVING sum(u.entries) <> sum(u.residue) - sum(u.cost)
+			 ORDER BY u.book_id, u.instrument_id
+			 LIMIT 1) v;
+
 	-- What everybody could claim at the mark is what came in from outside,
 	-- less the residues.  Long and short being equal, any one price does for
 	-- an instrument without a mark: its positions count with a mark of 0.

@@ -150,6 +150,13 @@ end_of_transfer(Posting *posting, TransferRow *transfer, int64 account_id)
 				 errmsg("transfer " INT64_FORMAT ": unknown account", transfer->transfer_id),
 				 errdetail("Book %d has no account " INT64_FORMAT ".", transfer->book_id, account_id),
 				 errhint("Insert it into the table account first.")));
+	if (account->kind == ACCOUNT_CLEARING)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is a clearing account",
+						transfer->transfer_id, account_id),
+				 errdetail("Its balance is what open positions have cost, and trades alone change it."),
+				 errhint("Use an account of another kind, such as house or suspense.")));
 	if (account->status == STATUS_CLOSED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
