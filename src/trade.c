@@ -561,8 +561,13 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 
 	write_changed_positions(&tp);
 	write_residues(&tp);
-	write_unmatched(&tp);
 	posting_write(tp.posting);
+
+	/*
+	 * Last: with SET CONSTRAINTS IMMEDIATE the rows are judged at once, which
+	 * may post more trades, and what is held in memory here must be written.
+	 */
+	write_unmatched(&tp);
 }
 
 /*
