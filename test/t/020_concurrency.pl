@@ -1,0 +1,231 @@
+# Sixteen clients at once: trades that end in losses, fees to the insurance
+# fund, withdrawals, deposits and payments out of the fund, until the fund runs
+# dry; in transactions of one statement, and of several that take accounts in
+# ascending order.  No deadlock, nothing below its floor at any commit, and the
+# books are right in the end.
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $clients = 16;
+my $seconds = 6;    # for each isolation level
+
+my $node = PostgreSQL::Test::Cluster->new('concurrency');
+$node->init;
+$node->append_conf('postgresql.conf', "max_connections = 60\ndeadlock_timeout = 200ms\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION risk_ext');
+$node->safe_psql(
+	'postgres', q(
+	SELECT risk.install();
+	INSERT INTO ledger.asset VALUES ('USD', 2);
+	INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset)
+	VALUES (1, 'BTC', 'USD'), (2, 'ETH', 'USD');
+	INSERT INTO ledger.margin_tier (instrument_id, maintenance_rate, max_leverage)
+	VALUES (1, 0.005, 100), (2, 0.005, 100);
+	INSERT INTO ledger.mark_price (instrument_id, price) VALUES (1, 100), (2, 100);
+	INSERT INTO ledger.account (account_id, asset_code) SELECT a, 'USD' FROM generate_series(1, 40) a;
+	SELECT risk.deposit(a, 1000) FROM generate_series(1, 40) a;
+	INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
+	VALUES (risk.system_account(1, 'external', 'USD'), risk.system_account(1, 'insurance_fund', 'USD'), 20000, 'deposit');
+
+	CREATE SCHEMA client;
+	CREATE TABLE client.stop ();
+
+	CREATE PROCEDURE client.trade(a bigint, b bigint, instrument int, qty numeric, price numeric)
+	LANGUAGE sql AS $$
+		WITH e AS (SELECT nextval('ledger.trade_execution_id_seq') AS id)
+		INSERT INTO ledger.trade (execution_id, account_id, instrument_id, side, qty, price, fee)
+		SELECT e.id, v.account_id, instrument, v.side, qty, price, 0.05
+		  FROM e, (VALUES (a, 'buy'), (b, 'sell')) v(account_id, side)
+	$$;
+
+	-- what may be refused
+	CREATE PROCEDURE client.pay(payer bigint, payee bigint, amount numeric, kind text)
+	LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
+		VALUES (payer, payee, amount, kind);
+	EXCEPTION WHEN check_violation THEN
+		NULL;
+	END $$;
+
+	-- Looks at the books again and again, each time at one snapshot.
+	CREATE FUNCTION client.watch() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+	DECLARE
+		bad text;
+		looks bigint := 0;
+	BEGIN
+		LOOP
+			SELECT string_agg(u.what, '; ') INTO bad
+			  FROM (SELECT format('account %s has %s', b.account_id, sum(b.amount)) AS what
+					  FROM ledger.balance b
+					 GROUP BY b.account_id
+					HAVING sum(b.amount) < max(b.floor)
+					UNION ALL
+					SELECT format('all balances together are %s', sum(b.amount))
+					  FROM ledger.balance b
+					HAVING sum(b.amount) <> 0
+					UNION ALL
+					SELECT format('account %s is noted', n.account_id) FROM ledger.below_floor n
+					UNION ALL
+					SELECT format('execution %s is noted', e.execution_id) FROM ledger.unmatched_execution e) u;
+			IF bad IS NOT NULL THEN
+				RAISE EXCEPTION 'after % looks: %', looks, bad;
+			END IF;
+			looks := looks + 1;
+			EXIT WHEN EXISTS (SELECT FROM client.stop);
+			PERFORM pg_sleep(0.005);
+		END LOOP;
+		RETURN looks;
+	END $$;
+));
+
+my $fund = $node->safe_psql('postgres', q(SELECT risk.system_account(1, 'insurance_fund', 'USD')));
+my $external = $node->safe_psql('postgres', q(SELECT risk.system_account(1, 'external', 'USD')));
+my $house = $node->safe_psql('postgres', q(SELECT risk.system_account(1, 'house', 'USD')));
+
+# The scripts of the clients, with their weights.
+my %scripts = (
+	trade => [
+		8, q(
+\set a random(1, 40)
+\set b 1 + (:a - 1 + random(1, 39)) % 40
+\set i random(1, 2)
+\set qty random(1, 20)
+\set price random(70, 130)
+CALL client.trade(:a, :b, :i, :qty, :price);
+)
+	],
+	several => [
+		3, qq(
+\\set a random(1, 10)
+\\set b random(11, 20)
+\\set c random(21, 30)
+\\set d random(31, 40)
+\\set qty random(1, 20)
+\\set price random(70, 130)
+BEGIN;
+CALL client.trade(:a, :b, 1, :qty, :price);
+SAVEPOINT one;
+CALL client.trade(:b, :c, 1, :qty, :price);
+ROLLBACK TO one;
+CALL client.trade(:d, :c, 2, :qty, :price);
+CALL client.pay(:d, $fund, :qty, 'fee');
+COMMIT;
+)
+	],
+	fee => [
+		3, qq(
+\\set a random(1, 40)
+\\set amount random(1, 30)
+CALL client.pay(:a, $fund, :amount, 'fee');
+)
+	],
+	withdraw => [
+		2, qq(
+\\set a random(1, 40)
+\\set amount random(1, 500)
+CALL client.pay(:a, $external, :amount, 'withdrawal');
+)
+	],
+	deposit => [
+		2, qq(
+\\set a random(1, 40)
+\\set amount random(1, 200)
+CALL client.pay($external, :a, :amount, 'deposit');
+)
+	],
+	drain => [
+		1, qq(
+\\set amount random(50, 500)
+CALL client.pay($fund, $house, :amount, 'transfer');
+)
+	]);
+
+my @files;
+for my $name (sort keys %scripts)
+{
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.pgbench";
+	append_to_file($file, $scripts{$name}[1]);
+	push @files, '--file', "$file\@$scripts{$name}[0]";
+}
+
+$ENV{PGHOST} = $node->host;
+$ENV{PGPORT} = $node->port;
+$ENV{PGDATABASE} = 'postgres';
+
+my ($watched, $complaint) = ('', '');
+my $watcher = IPC::Run::start([ 'psql', '-XAtq', '-c', 'SELECT client.watch()' ],
+	'<', \undef, '>', \$watched, '2>', \$complaint,
+	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default + 3 * $seconds));
+
+for my $level ('read committed', 'repeatable read', 'serializable')
+{
+	my ($out, $err) = ('', '');
+
+	local $ENV{PGOPTIONS} = '-c default_transaction_isolation=' . $level =~ s/ /\\ /r;
+	my $ok = IPC::Run::run(
+		[
+			'pgbench', '--no-vacuum', '--client', $clients, '--jobs', 2, '--time', $seconds,
+			'--random-seed', 20200312, '--failures-detailed', @files
+		],
+		'<', \undef, '>', \$out, '2>', \$err);
+	ok($ok, "$level: no client stopped") or diag($err);
+
+	my ($done) = $out =~ /^number of transactions actually processed: (\d+)/m;
+	my ($lost) = $out =~ /^number of serialization failures: (\d+)/m;
+	my ($deadlocks) = $out =~ /^number of deadlock failures: (\d+)/m;
+
+	cmp_ok($done, '>', $clients, "$level: transactions were committed");
+	is($deadlocks, 0, "$level: no deadlock");
+	is($lost, 0, "$level: nothing to try again") if $level eq 'read committed';
+	note("$level: $done transactions, $lost with 40001");
+
+	is($node->safe_psql('postgres', 'SELECT * FROM risk.verify() WHERE violations > 0'),
+		'', "$level: the books are right");
+}
+
+$node->safe_psql('postgres', 'INSERT INTO client.stop DEFAULT VALUES');
+ok($watcher->finish, 'nothing was below its floor at any commit') or diag($complaint);
+chomp $watched;
+cmp_ok($watched, '>', 100, 'the books were looked at all along');
+note("looked at $watched times");
+
+# What the fund has is what came in less what it paid.
+is( $node->safe_psql(
+		'postgres', qq(
+	SELECT (SELECT sum(amount) FROM ledger.balance WHERE account_id = $fund)
+		 = (SELECT sum(amount) FROM ledger.transfer WHERE to_account = $fund)
+		 - (SELECT sum(amount) FROM ledger.transfer WHERE from_account = $fund)
+		 - (SELECT sum(amount) FROM ledger.reset WHERE stage = 'fund'))),
+	't',
+	'the fund is exact');
+is( $node->safe_psql(
+		'postgres', q(
+	SELECT bool_or(stage = 'fund' AND payer_after = 0), bool_or(stage = 'house')
+	  FROM ledger.reset)),
+	't|t',
+	'the fund ran dry, and the house paid');
+is( $node->safe_psql('postgres', 'SELECT count(*) FROM ledger.reset WHERE payer_after < 0 AND stage = \'fund\''),
+	0, 'the fund never paid what it had not');
+note($node->safe_psql(
+		'postgres', q(
+	SELECT format('%s trades, %s transfers, %s resets by the fund, %s by the house',
+				  (SELECT count(*) FROM ledger.trade), (SELECT count(*) FROM ledger.transfer),
+				  count(*) FILTER (WHERE stage = 'fund'), count(*) FILTER (WHERE stage = 'house'))
+	  FROM ledger.reset)));
+
+# Statistics are sent when a session ends.
+is($node->safe_psql('postgres', q(SELECT deadlocks FROM pg_stat_database WHERE datname = 'postgres')),
+	0, 'the server counted no deadlock');
+my @errors = grep { !/could not serialize access/ } slurp_file($node->logfile) =~ /ERROR:.*/g;
+is("@errors", '', 'nor did it report one, or any error but 40001');
+
+$node->stop;
+done_testing();
