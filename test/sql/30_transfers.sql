@@ -137,8 +137,8 @@ SELECT risk.withdraw(77, 1, 30, 'key-5');
 SELECT risk.withdraw(2, 1000000, 30, 'key-5');
 SELECT idempotency_key, kind FROM ledger.idempotency WHERE book_id = 30 ORDER BY idempotency_key;
 -- the answer is the original's, whatever the account could spare now
-SELECT risk.withdraw(2, 14.01, 30, 'key-6') AS first \gset
-SELECT risk.withdraw(2, 14.01, 30, 'key-6') = :first AS same_row;
+SELECT risk.withdraw(2, 14, 30, 'key-6') AS first \gset
+SELECT risk.withdraw(2, 14, 30, 'key-6') = :first AS same_row;
 SELECT * FROM holding WHERE party = 'bob';
 -- keys belong to their book
 SELECT risk.create_book(31, 'other keys');
