@@ -1,0 +1,138 @@
+-- Does verify() notice?  For each of its checks the books are spoilt the way
+-- only their owner can, with the guards off, and the check has to name it.
+-- Needs the extensions pgtap and risk_ext, and risk.install().
+\set QUIET on
+INSERT INTO ledger.asset VALUES ('USDT', 2);
+INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (1, 'BTC/USDT', 'USDT'), (2, 'ETH/USDT', 'USDT');
+INSERT INTO ledger.mark_price VALUES (1, 90), (2, 150);
+INSERT INTO ledger.account (account_id, asset_code, owner_id) VALUES (1, 'USDT', 'alice'), (2, 'USDT', 'bob'), (3, 'USDT', 'carol');
+DO $$
+BEGIN
+	PERFORM risk.deposit(1, 100), risk.deposit(2, 1000), risk.deposit(3, 20);
+END
+$$;
+INSERT INTO ledger.transfer (from_account, to_account, amount)
+VALUES (risk.system_account(1, 'external', 'USDT'), risk.system_account(1, 'insurance_fund', 'USDT'), 40);
+-- a reset of 50 in two parts, with a takeover; residues; own profit; a fee that was cut
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, fee, execution_id)
+VALUES (1, 1, 'buy', 1, 200, 1, 1), (2, 1, 'sell', 1, 200, 0, 1), (1, 2, 'buy', 1, 151, 0, 2), (2, 2, 'sell', 1, 151, 0, 2);
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, fee, execution_id)
+VALUES (1, 1, 'sell', 1, 52.001, 5, 3), (2, 1, 'buy', 1, 52.001, 0, 3);
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (3, 2, 'buy', 1, 100, 4), (2, 2, 'sell', 1, 100, 4), (3, 1, 'buy', 1, 100, 5), (2, 1, 'sell', 1, 100, 5);
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (3, 1, 'sell', 1, 60, 6), (2, 1, 'buy', 1, 60, 6);
+
+BEGIN;
+SELECT no_plan();
+SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
+SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
+SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
+		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover'),
+		  'there is a row of every sort');
+
+-- What a check of verify() says after a statement, with nothing of it kept.
+CREATE FUNCTION pg_temp.found(check_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	t regclass;
+	answer text;
+BEGIN
+	FOR t IN SELECT oid FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r' LOOP
+		EXECUTE format('ALTER TABLE %s DISABLE TRIGGER ALL', t);
+	END LOOP;
+	EXECUTE statement;
+	SELECT v.first_offender INTO answer FROM risk.verify() v WHERE v.check_name = found.check_name AND v.violations > 0;
+	RAISE SQLSTATE 'Z0001' USING MESSAGE = coalesce(answer, 'nothing');
+EXCEPTION WHEN SQLSTATE 'Z0001' THEN
+	RETURN SQLERRM;
+END
+$$;
+CREATE TEMP TABLE spoilt (n int GENERATED ALWAYS AS IDENTITY, check_name text, statement text, names text);
+INSERT INTO spoilt (check_name, statement, names) VALUES
+	('sum_zero', 'UPDATE ledger.balance SET amount = amount + 1 WHERE account_id = 2', 'asset USDT'),
+	('balances', 'UPDATE ledger.balance SET amount = amount + 1 WHERE account_id = 2', 'account 2'),
+	('balances', 'UPDATE ledger.balance SET seq = seq + 1 WHERE account_id = 2', 'account 2'),
+	('balances', 'UPDATE ledger.balance SET posted_at = posted_at - interval ''1 hour'' WHERE account_id = 2', 'account 2'),
+	('balances', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 1', 'account 2'),
+	('balances', 'DELETE FROM ledger.balance WHERE account_id = 2', 'account 2'),
+	('slots', 'DELETE FROM ledger.balance WHERE account_id = 2', 'account 2'),
+	('slots', 'UPDATE ledger.balance SET floor = NULL WHERE account_id = 2', 'account 2'),
+	('slots', 'INSERT INTO ledger.balance (book_id, slot, account_id) VALUES (1, 1, 2)', 'account 2'),
+	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (9, ''USDT'')', 'account 9'),
+	('slots', 'UPDATE ledger.balance SET floor = 0 WHERE slot > 0', 'only slot 0'),
+	('contiguous_seq', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 1', 'account 2, slot 0, seq 2: expected seq 1'),
+	('contiguous_seq', 'UPDATE ledger.entry SET seq = seq + 100 WHERE account_id = 2 AND seq = 2', 'account 2'),
+	('balance_after', 'UPDATE ledger.entry SET balance_after = balance_after + 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2'),
+	('posted_at', 'UPDATE ledger.entry SET posted_at = posted_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2'),
+	('causes', 'UPDATE ledger.entry SET amount = amount + 1 WHERE account_id = 2 AND kind = ''deposit''', 'deposit'),
+	('causes', 'UPDATE ledger.entry SET kind = ''gift'' WHERE kind = ''deposit''', 'gift'),
+	('transfers', 'UPDATE ledger.transfer SET amount = amount + 1 WHERE to_account = 2', 'account'),
+	('transfers', 'UPDATE ledger.transfer SET to_account = 3 WHERE to_account = 2', 'account 2'),
+	('transfers', 'UPDATE ledger.transfer SET kind = ''correction'' WHERE to_account = 2', 'correction'),
+	('transfers', 'DELETE FROM ledger.transfer WHERE to_account = 2', 'deposit 2, account'),
+	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE fee = 1', 'account 1'),
+	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE account_id = 2 AND execution_id = 1', 'account 2'),
+	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
+	('settlements', 'UPDATE ledger.settlement SET amount = amount + 1 WHERE kind = ''profit''', 'settlement'),
+	('settlements', 'DELETE FROM ledger.settlement WHERE kind = ''profit''', 'expected 0 in 0'),
+	('resets', 'UPDATE ledger.reset SET amount = amount + 1 WHERE stage = ''fund''', 'expected -41.00'),
+	('resets', 'UPDATE ledger.reset SET shortfall = shortfall + 1', 'account 1'),
+	('resets', 'UPDATE ledger.reset SET balance_after = balance_after + 1, balance_before = balance_before + 1 WHERE stage = ''house''', 'account 1'),
+	('resets', 'UPDATE ledger.reset SET payer_after = payer_after + 1 WHERE stage = ''fund''', 'payer'),
+	('resets', 'UPDATE ledger.reset SET payer_account = -2 WHERE stage = ''fund''', 'reset'),
+	('resets', 'DELETE FROM ledger.reset WHERE stage = ''house''', 'reset'),
+	('quantity', 'UPDATE ledger.position SET qty = qty + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
+	('quantity', 'UPDATE ledger.position SET trades = trades + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
+	('quantity', 'DELETE FROM ledger.position WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
+	('quantity', 'UPDATE ledger.trade SET side = ''sell'' WHERE account_id = 3 AND execution_id = 4', 'account 3, instrument 2'),
+	('cost', 'UPDATE ledger.position SET cost = cost + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
+	('cost', 'UPDATE ledger.trade SET price = price + 1 WHERE account_id = 3 AND execution_id = 4', 'account 3, instrument 2'),
+	('cost', 'DELETE FROM ledger.settlement WHERE kind = ''residue'' AND account_id = 1', 'account 1, instrument 1'),
+	('executions', 'DELETE FROM ledger.trade WHERE account_id = 3 AND execution_id = 4', 'execution 4, instrument 2'),
+	('executions', 'UPDATE ledger.trade SET price = price + 1 WHERE account_id = 3 AND execution_id = 4', 'execution 4, instrument 2'),
+	('open_interest', 'UPDATE ledger.position SET qty = qty + 1 WHERE account_id = 3 AND instrument_id = 2', 'instrument 2'),
+	('clearing', 'UPDATE ledger.position SET cost = cost + 1 WHERE account_id = 3 AND instrument_id = 2', 'asset USDT'),
+	('clearing', 'UPDATE ledger.settlement SET amount = amount + 1 WHERE kind = ''residue''', 'asset USDT'),
+	('clearing_by_instrument', 'UPDATE ledger.position SET cost = cost + CASE instrument_id WHEN 1 THEN 1 ELSE -1 END WHERE account_id = 3', 'instrument 1'),
+	('equity', 'UPDATE ledger.balance SET amount = amount + 1 WHERE account_id = 2', 'asset USDT'),
+	('equity', 'UPDATE ledger.position SET cost = cost + 1 WHERE account_id = 3 AND instrument_id = 2', 'asset USDT'),
+	('floors', 'UPDATE ledger.balance SET amount = -1 WHERE account_id = 2', 'account 2'),
+	('floors', 'UPDATE ledger.balance SET floor = 100000 WHERE account_id = 2', 'account 2'),
+	('below_floor', 'INSERT INTO ledger.below_floor (book_id, account_id) VALUES (1, 2)', 'account 2'),
+	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, qty, value) VALUES (1, 1, 7, ''1'', 1, 1)', 'execution 7');
+SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
+  FROM spoilt s, LATERAL pg_temp.found(s.check_name, s.statement) f ORDER BY s.n;
+SELECT set_eq('SELECT check_name FROM spoilt UNION SELECT ''guards''', 'SELECT check_name FROM risk.verify()', 'every check was tried');
+
+-- the guards, one at a time
+CREATE FUNCTION pg_temp.guard(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer text;
+BEGIN
+	EXECUTE statement;
+	SELECT format('%s %s', v.violations, v.first_offender) INTO answer FROM risk.verify() v WHERE v.check_name = 'guards' AND v.violations > 0;
+	RAISE SQLSTATE 'Z0001' USING MESSAGE = coalesce(answer, 'nothing');
+EXCEPTION WHEN SQLSTATE 'Z0001' THEN
+	RETURN SQLERRM;
+END
+$$;
+SELECT is(pg_temp.guard(format('DROP TRIGGER %I ON ledger.%I', e.trigger_name, e.table_name)),
+		  format('1 table ledger.%s, trigger %s: missing', e.table_name, e.trigger_name), format('%s of %s dropped', e.trigger_name, e.table_name))
+  FROM risk.ledger_triggers() e ORDER BY e.table_name, e.trigger_name;
+SELECT is(pg_temp.guard(format('ALTER TABLE ledger.%I DISABLE TRIGGER %I', e.table_name, e.trigger_name)),
+		  format('1 table ledger.%s, trigger %s: in mode D, expected %s', e.table_name, e.trigger_name, e.enabled), format('%s of %s disabled', e.trigger_name, e.table_name))
+  FROM risk.ledger_triggers() e ORDER BY e.table_name, e.trigger_name;
+SELECT matches(pg_temp.guard($$
+	DROP TRIGGER floor ON ledger.balance;
+	CREATE CONSTRAINT TRIGGER floor AFTER INSERT OR UPDATE ON ledger.balance DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW WHEN (NEW.amount < NEW.floor - 1000000) EXECUTE FUNCTION risk.enforce_floor()
+$$), '^1 table ledger.balance, trigger floor: is ', 'a trigger of the right name with another condition');
+SELECT matches(pg_temp.guard('ALTER TABLE ledger.account DISABLE TRIGGER ALL'), '^[1-9]', 'a foreign key that is not enforced');
+
+-- and all is as before
+SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
+SELECT is_empty('SELECT * FROM risk.verify(1) WHERE violations > 0', 'book 1 is right');
+SELECT results_eq('SELECT check_name FROM risk.verify(1)', 'SELECT check_name FROM risk.verify()', 'the checks of one book are those of all');
+
+SELECT * FROM finish();
+ROLLBACK;
