@@ -31,6 +31,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+	-- against risk.create_book(): whoever comes second sees what the first made
+	LOCK TABLE ledger.book IN SHARE ROW EXCLUSIVE MODE;
 	PERFORM risk.open_system_accounts(b.book_id, NEW.asset_code)
 	   FROM (SELECT book_id FROM ledger.book ORDER BY book_id) b;
 	RETURN NULL;
@@ -44,6 +46,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+	-- against an INSERT into ledger.asset: whoever comes second sees what the
+	-- first made
+	LOCK TABLE ledger.book IN SHARE ROW EXCLUSIVE MODE;
 	INSERT INTO ledger.book (book_id, name) VALUES (create_book.book_id, create_book.name);
 	PERFORM risk.open_system_accounts(create_book.book_id, a.asset_code)
 	   FROM (SELECT asset_code FROM ledger.asset ORDER BY asset_code) a;

@@ -273,11 +273,10 @@ BEGIN
 	CREATE TABLE IF NOT EXISTS ledger.below_floor (
 		book_id int NOT NULL,
 		account_id bigint NOT NULL,
-		seq_before bigint NOT NULL,
 		PRIMARY KEY (book_id, account_id)
 	);
 	COMMENT ON TABLE ledger.below_floor IS
-		'Accounts that this transaction took below their floor, and the seq of the last entry before. Empty after commit.';
+		'Accounts that this transaction took below their floor. Empty after commit.';
 
 	CREATE TABLE IF NOT EXISTS ledger.unmatched_execution (
 		book_id int NOT NULL,

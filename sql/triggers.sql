@@ -90,37 +90,60 @@ BEGIN
 		RAISE EXCEPTION 'account % of book % cannot change its book, number, kind or asset', OLD.account_id, OLD.book_id
 			USING ERRCODE = '55000', HINT = 'Open another account.';
 	END IF;
-
-	IF (NEW.status, NEW.policy_code, NEW.owner_id)
-		IS DISTINCT FROM (OLD.status, OLD.policy_code, OLD.owner_id) THEN
-		-- Posting reads the account after it has locked the balance, so a
-		-- change that holds this lock is either seen or waited for.
-		PERFORM FROM ledger.balance b
-		 WHERE b.book_id = OLD.book_id AND b.slot = 0 AND b.account_id = OLD.account_id
-		   FOR NO KEY UPDATE;
-
-		IF NEW.status = 'closed' AND OLD.status <> 'closed' AND
-			(EXISTS (SELECT FROM ledger.balance b
-					  WHERE b.book_id = OLD.book_id AND b.account_id = OLD.account_id AND b.amount <> 0)
-			 OR EXISTS (SELECT FROM ledger.position p
-						 WHERE p.book_id = OLD.book_id AND p.account_id = OLD.account_id AND p.qty <> 0)) THEN
-			RAISE EXCEPTION 'account % of book % cannot be closed', OLD.account_id, OLD.book_id
-				USING ERRCODE = '55000',
-					  DETAIL = 'It has a balance or an open position.',
-					  HINT = 'Close the positions and withdraw the balance first.';
-		END IF;
-
-		INSERT INTO ledger.event (book_id, account_id, kind, payload)
-		VALUES (OLD.book_id, OLD.account_id, 'account_change',
-				jsonb_build_object('status', jsonb_build_array(OLD.status, NEW.status),
-								   'policy_code', jsonb_build_array(OLD.policy_code, NEW.policy_code),
-								   'owner_id', jsonb_build_array(OLD.owner_id, NEW.owner_id)));
-	END IF;
 	RETURN NEW;
 END
 $function$;
 COMMENT ON FUNCTION risk.check_account() IS
-	'Keeps what an account is, waits for postings in flight before its status, policy or owner changes, and records the change. Raises 55000, or 23503 for an unknown policy.';
+	'Keeps what an account is. Raises 55000, or 23503 for an unknown policy.';
+
+CREATE FUNCTION risk.follow_account() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	busy record;
+BEGIN
+	-- Posting reads the account after it has locked the balance, so a change
+	-- that holds this lock is either seen or waited for.  Sorted, as posting
+	-- sorts them.
+	PERFORM FROM ledger.balance b
+	  JOIN before o ON o.book_id = b.book_id AND o.account_id = b.account_id
+	  JOIN after n ON n.book_id = b.book_id AND n.account_id = b.account_id
+	 WHERE b.slot = 0
+	   AND (n.status, n.policy_code, n.owner_id) IS DISTINCT FROM (o.status, o.policy_code, o.owner_id)
+	 ORDER BY b.book_id, b.account_id
+	   FOR NO KEY UPDATE OF b;
+
+	SELECT n.book_id, n.account_id, n.kind INTO busy
+	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	 WHERE n.status = 'closed' AND o.status <> 'closed'
+	   AND (n.kind <> 'trader'
+			OR EXISTS (SELECT FROM ledger.balance b
+						WHERE b.book_id = n.book_id AND b.account_id = n.account_id AND b.amount <> 0)
+			OR EXISTS (SELECT FROM ledger.position p
+						WHERE p.book_id = n.book_id AND p.account_id = n.account_id AND p.qty <> 0))
+	 ORDER BY n.book_id, n.account_id LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'account % of book % cannot be closed', busy.account_id, busy.book_id
+			USING ERRCODE = '55000',
+				  DETAIL = CASE busy.kind WHEN 'trader' THEN 'It has a balance or an open position.'
+							ELSE format('It is the %s account of the book.', busy.kind) END,
+				  HINT = CASE busy.kind WHEN 'trader' THEN 'Close the positions and withdraw the balance first.'
+							ELSE 'Accounts of the venue itself stay open.' END;
+	END IF;
+
+	INSERT INTO ledger.event (book_id, account_id, kind, payload)
+	SELECT n.book_id, n.account_id, 'account_change',
+		   jsonb_build_object('status', jsonb_build_array(o.status, n.status),
+							  'policy_code', jsonb_build_array(o.policy_code, n.policy_code),
+							  'owner_id', jsonb_build_array(o.owner_id, n.owner_id))
+	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	 WHERE (n.status, n.policy_code, n.owner_id) IS DISTINCT FROM (o.status, o.policy_code, o.owner_id)
+	 ORDER BY n.book_id, n.account_id;
+	RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION risk.follow_account() IS
+	'Waits for postings in flight before a change of status, policy or owner counts, keeps accounts with money or positions from being closed (55000), and records the change.';
 
 CREATE FUNCTION risk.ledger_triggers(
 	OUT table_name text, OUT trigger_name text, OUT enabled "char", OUT definition text)
@@ -143,6 +166,7 @@ AS $function$
 			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
 			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
+			('account', 'follow_change', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT', 'follow_account'),
 			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
@@ -199,5 +223,5 @@ REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
-	risk.check_account(), risk.create_triggers()
+	risk.check_account(), risk.follow_account(), risk.create_triggers()
 FROM PUBLIC;

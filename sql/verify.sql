@@ -444,7 +444,7 @@ BEGIN
 	RETURN QUERY
 	SELECT 'below_floor', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
-				   format('book %s, account %s: below its floor since seq %s', b.book_id, b.account_id, b.seq_before) AS offender
+				   format('book %s, account %s', b.book_id, b.account_id) AS offender
 			  FROM ledger.below_floor b
 			 WHERE verify.book_id IS NULL OR b.book_id = verify.book_id
 			 ORDER BY b.book_id, b.account_id

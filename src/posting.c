@@ -143,8 +143,9 @@ static const LedgerStatement lock_any_slot = {
 };
 
 static const LedgerStatement insert_slot = {
-	"INSERT INTO {balance} AS b (book_id, slot, account_id) VALUES ($1, $2, $3)"
-	" ON CONFLICT DO NOTHING"
+	"INSERT INTO {balance} AS b (book_id, slot, account_id)"
+	" SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM {balance} o"
+	"  WHERE o.book_id = $1 AND o.slot = $2 AND o.account_id = $3)"
 	" RETURNING b.account_id, b.amount, b.seq, b.posted_at, b.slot",
 	3, {INT4OID, INT4OID, INT8OID}
 };
@@ -174,9 +175,9 @@ static const LedgerStatement insert_entries = {
 };
 
 static const LedgerStatement note_below_floor = {
-	"INSERT INTO {below_floor} (book_id, account_id, seq_before)"
-	" SELECT $1, * FROM unnest($2, $3) ON CONFLICT DO NOTHING",
-	3, {INT4OID, INT8ARRAYOID, INT8ARRAYOID}
+	"INSERT INTO {below_floor} (book_id, account_id)"
+	" SELECT $1, * FROM unnest($2) ON CONFLICT DO NOTHING",
+	2, {INT4OID, INT8ARRAYOID}
 };
 
 static const LedgerStatement update_balances = {
@@ -239,6 +240,7 @@ entry_class(const char *kind)
 		const char *kind;
 		EntryClass	class;
 	}			classes[] = {
+		{"deposit", CLASS_CHOICE},
 		{"withdrawal", CLASS_CHOICE},
 		{"transfer", CLASS_CHOICE},
 		{"chargeback", CLASS_OPERATIONAL},
@@ -479,6 +481,19 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 		AccountSlot *found = hash_search(posting->accounts, &id, HASH_ENTER, &locked);
 		LedgerAccount *account = &found->account;
 
+		if (!locked && id > 0)
+		{
+			/* opened since its balance was looked for: not there yet, for this statement */
+			if (IsolationUsesXactSnapshot())
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent update"),
+						 errdetail("Account " INT64_FORMAT " of book %d was opened after the transaction began.",
+								   id, posting->book_id),
+						 errhint("Try the transaction again.")));
+			hash_search(posting->accounts, &id, HASH_REMOVE, NULL);
+			continue;
+		}
 		if (!locked)
 		{
 			memset(account, 0, sizeof(LedgerAccount));
@@ -491,7 +506,6 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 		account->asset_code = result_text(row, 5);
 		account->policy_code = result_text(row, 6);
 		account->owner_id = result_text(row, 7);
-		account->below_since = -1;
 		if (!locked && account->kind != ACCOUNT_TRADER)
 			posting->system = lappend(posting->system, account);
 	}
@@ -547,9 +561,9 @@ remember_slot(Posting *posting, uint64 row)
 }
 
 /*
- * Whether this transaction may make a slot of that number.  Two can only want
- * the same one when the other is prepared, and an INSERT would then wait for
- * its end.  The lock is in the space of advisory locks, apart from those that
+ * Whether this transaction may make a slot of that number, if there is none.
+ * Two can only want the same one when the other is prepared, and an INSERT
+ * would then wait for its end.  The lock is in the space of advisory locks, apart from those that
  * SQL can take.
  */
 static bool
@@ -692,10 +706,6 @@ posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 	amount = decimal_round(amount, account->scale, DECIMAL_HALF_AWAY);
 	account->amount = decimal_add(account->amount, amount);
 	account->changed = true;
-	if (account->floor != NULL && account->below_since < 0 &&
-		account->kind != ACCOUNT_INSURANCE_FUND &&
-		decimal_compare(account->amount, account->floor) < 0)
-		account->below_since = account->seq;
 	account->seq++;
 
 	entry = &posting->entries[posting->nentries++];
@@ -780,17 +790,13 @@ write_balances(Posting *posting)
 	for (int c = 0; c < 5; c++)
 		columns[c] = palloc(sizeof(Datum) * n);
 	for (int i = 0; i < n; i++)
-		if (changed[i]->below_since >= 0 &&
+		if (changed[i]->floor != NULL && changed[i]->kind != ACCOUNT_INSURANCE_FUND &&
 			decimal_compare(changed[i]->amount, changed[i]->floor) < 0)
-		{
-			columns[0][below] = Int64GetDatum(changed[i]->account_id);
-			columns[1][below++] = Int64GetDatum(changed[i]->below_since);
-		}
+			columns[0][below++] = Int64GetDatum(changed[i]->account_id);
 	values[0] = Int32GetDatum(posting->book_id);
 	if (below > 0)
 	{
 		values[1] = array_argument(columns[0], NULL, below, INT8OID);
-		values[2] = array_argument(columns[1], NULL, below, INT8OID);
 		wiring_write(posting->wiring, &note_below_floor, values);
 	}
 

@@ -65,8 +65,6 @@ typedef struct LedgerAccount
 	Numeric		amount;
 	Numeric		floor;			/* NULL: none */
 	bool		changed;
-	int64		below_since;	/* seq before the first entry that left it
-								 * below its floor, or -1 */
 } LedgerAccount;
 
 typedef struct Posting Posting;

@@ -123,11 +123,13 @@ take_keys(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
 	if (SPI_processed == (uint64) given)
 		return;
 
-	wiring_read(wiring, &read_used_keys, values, LEDGER_LATEST);
+	/* who began before the key was used could not read what it stands for */
+	wiring_read(wiring, &read_used_keys, values, LEDGER_AS_TRANSACTION);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not tell which transfer has the idempotency key"),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errdetail("An idempotency key was used after the transaction began."),
 				 errhint("Try the transaction again.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),

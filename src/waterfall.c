@@ -26,7 +26,6 @@
 typedef struct Deficit
 {
 	int64		account_id;
-	int64		seq_before;		/* of its entries, when it was at its floor */
 	LedgerAccount *account;
 
 	char	  **stages;			/* of its policy, ended by NULL */
@@ -99,9 +98,8 @@ static const struct
 };
 
 static const LedgerStatement take_notes = {
-	"WITH taken AS (DELETE FROM {below_floor} n WHERE n.book_id = $1"
-	"  RETURNING n.account_id, n.seq_before)"
-	" SELECT t.account_id, t.seq_before FROM taken t ORDER BY t.account_id < 0, t.account_id",
+	"WITH taken AS (DELETE FROM {below_floor} n WHERE n.book_id = $1 RETURNING n.account_id)"
+	" SELECT t.account_id FROM taken t ORDER BY t.account_id < 0, t.account_id",
 	1, {INT4OID}
 };
 
@@ -112,14 +110,17 @@ static const LedgerStatement read_policies = {
 	1, {TEXTARRAYOID}
 };
 
+/* the entries since an account was last at or above its floor */
 static const LedgerStatement read_entries = {
 	"SELECT n.account_id, e.amount, e.balance_after, e.kind, e.cause"
-	" FROM unnest($2, $3) AS n(account_id, seq_before), LATERAL ("
+	" FROM unnest($2, $3) AS n(account_id, floor), LATERAL ("
 	"  SELECT e.* FROM {entry} e"
-	"  WHERE e.book_id = $1 AND e.slot = 0"
-	"   AND e.account_id = n.account_id AND e.seq > n.seq_before OFFSET 0) AS e"
+	"  WHERE e.book_id = $1 AND e.slot = 0 AND e.account_id = n.account_id"
+	"   AND e.seq > coalesce((SELECT f.seq FROM {entry} f"
+	"    WHERE f.book_id = $1 AND f.slot = 0 AND f.account_id = n.account_id"
+	"     AND f.balance_after >= n.floor ORDER BY f.seq DESC LIMIT 1), 0) OFFSET 0) AS e"
 	" ORDER BY n.account_id, e.seq",
-	3, {INT4OID, INT8ARRAYOID, INT8ARRAYOID}
+	3, {INT4OID, INT8ARRAYOID, NUMERICARRAYOID}
 };
 
 static const LedgerStatement insert_settlements = {
@@ -322,15 +323,20 @@ settle_profits(Waterfall *waterfall, PositionShare *shares, int n)
 
 /*
  * At what price a position changes hands: the mark; without one, its average
- * entry, since that is how it was valued.
+ * entry, since that is how it was valued, rounded so that the account makes no
+ * loss by it: up when a long is sold, down when a short is bought back.
  */
 static Numeric
 takeover_price(OpenPosition *position)
 {
+	Numeric		contracts = decimal_multiply(position->qty, position->multiplier);
 	Numeric		price = position->mark_price;
 
 	if (price == NULL)
-		price = decimal_divide_rounded(position->cost, decimal_multiply(position->qty, position->multiplier),
+		price = decimal_divide_rounded(position->cost, contracts, TRADE_SCALE,
+									   decimal_sign(position->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
+	if (decimal_sign(price) <= 0)
+		price = decimal_divide_rounded(decimal_absolute(position->cost), decimal_absolute(contracts),
 									   TRADE_SCALE, DECIMAL_UP);
 	return price;
 }
@@ -422,20 +428,20 @@ read_causes(Waterfall *waterfall)
 {
 	int			n = waterfall->ndeficits;
 	Datum	   *ids = palloc(sizeof(Datum) * n);
-	Datum	   *seqs = palloc(sizeof(Datum) * n);
+	Datum	   *floors = palloc(sizeof(Datum) * n);
 	Datum		values[3] = {Int32GetDatum(waterfall->book_id)};
 	int			d = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		ids[i] = Int64GetDatum(waterfall->deficits[i].account_id);
-		seqs[i] = Int64GetDatum(waterfall->deficits[i].seq_before);
+		floors[i] = NumericGetDatum(waterfall->deficits[i].account->floor);
 		waterfall->deficits[i].fees = zero();
 		waterfall->deficits[i].operational = zero();
 		waterfall->deficits[i].cause_kind = "transfer";
 	}
 	values[1] = array_argument(ids, NULL, n, INT8OID);
-	values[2] = array_argument(seqs, NULL, n, INT8OID);
+	values[2] = array_argument(floors, NULL, n, NUMERICOID);
 	wiring_read(waterfall->wiring, &read_entries, values, LEDGER_LATEST);
 
 	/* both lists are sorted by account */
@@ -453,7 +459,7 @@ read_causes(Waterfall *waterfall)
 		while (waterfall->deficits[d].account_id != account_id)
 			d++;
 		floor = waterfall->deficits[d].account->floor;
-		if (decimal_sign(amount) >= 0 || decimal_compare(after, floor) >= 0)
+		if (decimal_sign(amount) >= 0)
 			continue;
 		down = decimal_subtract(decimal_min(before, floor), after);
 		kind = result_text(row, 4);
@@ -712,7 +718,6 @@ waterfall_settle(Wiring *wiring, int32 book_id)
 		for (int i = 0; i < n; i++)
 		{
 			deficits[i].account_id = result_int64(i, 1);
-			deficits[i].seq_before = result_int64(i, 2);
 			if (deficits[i].account_id > 0)
 				traders++;
 		}
