@@ -46,8 +46,23 @@ BEGIN
 				  HINT = 'Take those rows out with the append-only triggers disabled, run risk.install(), and insert them again.';
 	END IF;
 
+	-- Accounts may have come in as well, and assets.  What they lack is zero.
+	-- create_triggers() puts the guard back in its mode.
+	IF EXISTS (SELECT FROM pg_trigger t
+				WHERE t.tgrelid = 'ledger.balance'::regclass AND t.tgname = 'written_by_posting') THEN
+		ALTER TABLE ledger.balance DISABLE TRIGGER written_by_posting;
+	END IF;
+	INSERT INTO ledger.balance (book_id, account_id, floor)
+	SELECT a.book_id, a.account_id, risk.initial_floor(a.kind)
+	  FROM ledger.account a
+	 WHERE NOT EXISTS (SELECT FROM ledger.balance b
+						WHERE b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id);
+
 	PERFORM risk.create_triggers();
 	PERFORM risk.create_views();
+	PERFORM risk.open_system_accounts(b.book_id, a.asset_code)
+	   FROM (SELECT b.book_id FROM ledger.book b ORDER BY b.book_id) b,
+			(SELECT s.asset_code FROM ledger.asset s ORDER BY s.asset_code) a;
 
 	INSERT INTO ledger.policy (policy_code, stages, description)
 	SELECT v.policy_code, v.stages, v.description

@@ -11,6 +11,13 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_transfers';
 COMMENT ON FUNCTION risk.post_transfers() IS
 	'Posts the rows that a statement inserted into ledger.transfer.';
 
+CREATE FUNCTION risk.initial_floor(kind text) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$ SELECT CASE WHEN kind IN ('trader', 'insurance_fund', 'liquidity') THEN 0::numeric END $function$;
+COMMENT ON FUNCTION risk.initial_floor(text) IS
+	'The floor of a new account of that kind: 0, or NULL for the accounts of the venue that may be below zero.';
+
 CREATE FUNCTION risk.open_balances() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_open_balances';
 COMMENT ON FUNCTION risk.open_balances() IS

@@ -43,7 +43,7 @@ risk_refuse_change(PG_FUNCTION_ARGS)
 			 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),
 					RelationGetRelationName(trigger->tg_relation)),
 			 errdetail("Its rows are the record from which the books are proven."),
-			 errhint("Put a mistake right by new rows that say the opposite."),
+			 errhint("Put a mistake right by new rows: the opposite posting, or the next version."),
 			 errtable(trigger->tg_relation)));
 	return (Datum) 0;
 }

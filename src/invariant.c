@@ -65,7 +65,7 @@ risk_enforce_floor(PG_FUNCTION_ARGS)
 
 	if (settling)
 		return PointerGetDatum(NULL);
-	wiring = wiring_enter(trigger->tg_relation);
+	wiring = wiring_enter(trigger->tg_relation, LEDGER_BALANCE);
 	values[0] = row_column(trigger, "book_id");
 	values[1] = row_column(trigger, "account_id");
 

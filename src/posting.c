@@ -188,6 +188,17 @@ static const LedgerStatement update_balances = {
 	6, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
+/* The day of an instant, in UTC, which is how timestamptz counts. */
+static DateADT
+period_of(TimestampTz instant)
+{
+	int64		day = instant / USECS_PER_DAY;
+
+	if (instant < 0 && instant % USECS_PER_DAY != 0)
+		day--;
+	return (DateADT) day;
+}
+
 static int
 name_index(const char *const *names, int n, const char *name)
 {
@@ -208,15 +219,6 @@ const char *
 account_status_name(AccountStatus status)
 {
 	return status_names[status];
-}
-
-/* account_kind_has_floor: whether a new account of that kind has a floor of 0 */
-bool
-account_kind_has_floor(const char *kind)
-{
-	AccountKind index = name_index(kind_names, ACCOUNT_KINDS, kind);
-
-	return index == ACCOUNT_TRADER || index == ACCOUNT_INSURANCE_FUND || index == ACCOUNT_LIQUIDITY;
 }
 
 /*
@@ -288,6 +290,24 @@ check_number(const char *table, int64 row_id, const char *column,
 				 errdetail("The %s is %s; at most %d digits after the point are kept.",
 						   column, decimal_to_cstring(value), scale),
 				 errhint("Round it before it is inserted: nothing is rounded here.")));
+}
+
+/*
+ * check_period
+ *		Raise 22023 unless the row is of today (UTC), or of the day before,
+ *		which may just have ended: its default, which nobody has reason to replace.
+ */
+void
+check_period(const char *table, int64 row_id, DateADT period)
+{
+	DateADT		today = period_of(GetCurrentTimestamp());
+
+	if (period != today && period != today - 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s " INT64_FORMAT ": invalid period", table, row_id),
+				 errdetail("The period is the day on which the row is inserted, in UTC."),
+				 errhint("Leave the column out.")));
 }
 
 /* statement_trigger: check that a function was called as a statement trigger after INSERT */
@@ -734,10 +754,7 @@ write_entries(Posting *posting)
 	{
 		PostedEntry *entry = &posting->entries[i];
 		TimestampTz posted_at = entry->account->posted_at;
-		int64		day = posted_at / USECS_PER_DAY;
 
-		if (posted_at < 0 && posted_at % USECS_PER_DAY != 0)
-			day--;
 		if (last_kind != entry->kind)
 		{
 			last_kind = entry->kind;
@@ -749,7 +766,7 @@ write_entries(Posting *posting)
 		columns[3][i] = TimestampTzGetDatum(posted_at);
 		columns[4][i] = TimestampTzGetDatum(entry->effective_at);
 		columns[5][i] = Int64GetDatum(entry->cause);
-		columns[6][i] = DateADTGetDatum((DateADT) day);
+		columns[6][i] = DateADTGetDatum(period_of(posted_at));
 		columns[7][i] = NumericGetDatum(entry->amount);
 		columns[8][i] = NumericGetDatum(entry->balance_after);
 		columns[9][i] = last_kind_text;

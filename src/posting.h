@@ -7,6 +7,7 @@
 
 #include "commands/trigger.h"
 #include "datatype/timestamp.h"
+#include "utils/date.h"
 
 #include "decimal.h"
 #include "wiring.h"
@@ -92,12 +93,12 @@ extern void posting_post(Posting *posting, LedgerAccount *account, Numeric amoun
 extern void posting_write(Posting *posting);
 
 extern EntryClass entry_class(const char *kind);
-extern bool account_kind_has_floor(const char *kind);
 extern bool account_kind_is_gated(AccountKind kind);
 extern const char *account_kind_name(AccountKind kind);
 extern const char *account_status_name(AccountStatus status);
 extern void check_number(const char *table, int64 row_id, const char *column,
 						 Numeric value, int scale, NumberRule rule);
+extern void check_period(const char *table, int64 row_id, DateADT period);
 extern TriggerData *statement_trigger(FunctionCallInfo fcinfo, const char *name);
 extern TriggerData *row_trigger(FunctionCallInfo fcinfo, const char *name);
 extern Datum row_column(TriggerData *trigger, const char *name);

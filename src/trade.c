@@ -42,6 +42,7 @@ typedef struct TradeRow
 	Numeric		price;
 	Numeric		fee;
 	char	   *kind;
+	DateADT		period;
 } TradeRow;
 
 typedef struct TradedInstrument
@@ -165,7 +166,8 @@ static const LedgerStatement is_unmatched = {
 
 static const LedgerStatement insert_mirrors = {
 	"INSERT INTO {trade} (book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
-	" SELECT $1, u.*, 'mirror' FROM unnest($2, $3, $4, $5, $6, $7) AS u",
+	" SELECT $1, u.account_id, u.instrument_id, u.execution_id, u.side, u.qty, trim_scale(u.price), 'mirror'"
+	" FROM unnest($2, $3, $4, $5, $6, $7) AS u(account_id, instrument_id, execution_id, side, qty, price)",
 	7, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
 };
 
@@ -182,7 +184,7 @@ static TradeRow *
 read_trades(TriggerData *trigger, int *n)
 {
 	static const char *const names[] = {"book_id", "trade_id", "account_id", "execution_id",
-	"instrument_id", "executed_at", "side", "qty", "price", "fee", "kind"};
+	"instrument_id", "executed_at", "side", "qty", "price", "fee", "kind", "period"};
 	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
 	TupleTableSlot *slot = inserted_rows(trigger);
 	int			columns[lengthof(names)];
@@ -219,6 +221,7 @@ read_trades(TriggerData *trigger, int *n)
 		trade->price = DatumGetNumericCopy(value[8]);
 		trade->fee = DatumGetNumericCopy(value[9]);
 		trade->kind = TextDatumGetCString(value[10]);
+		trade->period = DatumGetDateADT(value[11]);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	return trades;
@@ -321,18 +324,13 @@ check_trade(TradePosting *tp, TradeRow *trade)
 	LedgerAccount *account = posting_account(tp->posting, trade->account_id);
 	TradedInstrument *instrument = hash_search(tp->instruments, &trade->instrument_id, HASH_FIND, NULL);
 
-	if (account == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("trade " INT64_FORMAT ": unknown account", trade->trade_id),
-				 errdetail("Book %d has no account " INT64_FORMAT ".", tp->book_id, trade->account_id),
-				 errhint("Insert it into the table account first.")));
 	if (instrument == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("trade " INT64_FORMAT ": unknown instrument", trade->trade_id),
 				 errdetail("There is no instrument %d.", trade->instrument_id),
 				 errhint("Insert it into the table instrument first.")));
+	check_period("trade", trade->trade_id, trade->period);
 	check_number("trade", trade->trade_id, "qty", trade->qty, TRADE_SCALE, NUMBER_POSITIVE);
 	check_number("trade", trade->trade_id, "price", trade->price, TRADE_SCALE, NUMBER_POSITIVE);
 	check_number("trade", trade->trade_id, "fee", trade->fee, account->scale, NUMBER_ANY_SIGN);
@@ -523,7 +521,7 @@ open_traded_system_accounts(TradePosting *tp, TradeRow **trades, int n)
 	for (int i = 0; i < n; i++)
 	{
 		LedgerAccount *account = posting_account(tp->posting, trades[i]->account_id);
-		bool		listed = account == NULL || !account_kind_is_gated(account->kind);
+		bool		listed = !account_kind_is_gated(account->kind);
 
 		for (int g = 0; g < ngated && !listed; g++)
 			listed = gated[g] == account;
@@ -550,6 +548,13 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	for (int i = 0; i < n; i++)
 		account_ids[i] = trades[i]->account_id;
 	posting_open(tp.posting, account_ids, n);
+	for (int i = 0; i < n; i++)
+		if (posting_account(tp.posting, trades[i]->account_id) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("trade " INT64_FORMAT ": unknown account", trades[i]->trade_id),
+					 errdetail("Book %d has no account " INT64_FORMAT ".", book_id, trades[i]->account_id),
+					 errhint("Insert it into the table account first.")));
 	open_instruments(&tp, trades, n);
 	for (int i = 0; i < n; i++)
 		check_trade(&tp, trades[i]);
@@ -578,7 +583,7 @@ Datum
 risk_post_trades(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_trades");
-	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_TRADE);
 	int			n;
 	TradeRow   *trades = read_trades(trigger, &n);
 
@@ -656,7 +661,7 @@ Datum
 risk_enforce_executions(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = row_trigger(fcinfo, "risk.enforce_executions");
-	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_UNMATCHED_EXECUTION);
 	Datum		values[4] = {row_column(trigger, "book_id"), row_column(trigger, "transaction_id"),
 	row_column(trigger, "execution_id"), row_column(trigger, "instrument_id")};
 	int32		book_id = DatumGetInt32(values[0]);

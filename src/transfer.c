@@ -10,6 +10,7 @@
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
@@ -32,6 +33,8 @@ typedef struct TransferRow
 	Numeric		amount;
 	char	   *kind;
 	char	   *idempotency_key;	/* or NULL */
+	char	   *who;
+	DateADT		period;
 } TransferRow;
 
 static const LedgerStatement insert_keys = {
@@ -53,15 +56,16 @@ static const LedgerStatement read_used_keys = {
 
 static const LedgerStatement insert_balances = {
 	"INSERT INTO {balance} (book_id, account_id, floor)"
-	" SELECT u.book_id, u.account_id, u.floor FROM unnest($1, $2, $3) AS u(book_id, account_id, floor)",
-	3, {INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID}
+	" SELECT u.book_id, u.account_id, risk.initial_floor(u.kind)"
+	" FROM unnest($1, $2, $3) AS u(book_id, account_id, kind)",
+	3, {INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID}
 };
 
 static TransferRow *
 read_transfers(TriggerData *trigger, int *n)
 {
 	static const char *const names[] = {"book_id", "transfer_id", "from_account", "to_account",
-	"effective_at", "amount", "kind", "idempotency_key"};
+	"effective_at", "amount", "kind", "idempotency_key", "who", "period"};
 	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
 	TupleTableSlot *slot = inserted_rows(trigger);
 	int			columns[lengthof(names)];
@@ -91,6 +95,8 @@ read_transfers(TriggerData *trigger, int *n)
 		transfer->amount = DatumGetNumericCopy(value[5]);
 		transfer->kind = TextDatumGetCString(value[6]);
 		transfer->idempotency_key = isnull[7] ? NULL : TextDatumGetCString(value[7]);
+		transfer->who = TextDatumGetCString(value[8]);
+		transfer->period = DatumGetDateADT(value[9]);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	return transfers;
@@ -190,6 +196,23 @@ check_transfer(Posting *posting, TransferRow *transfer)
 				 errdetail("Account " INT64_FORMAT " holds %s, account " INT64_FORMAT " holds %s.",
 						   from->account_id, from->asset_code, to->account_id, to->asset_code),
 				 errhint("An exchange is two transfers, one in each asset.")));
+	if (from->kind == ACCOUNT_TRADER && to->kind == ACCOUNT_TRADER &&
+		strcmp(transfer->kind, "transfer") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transfer " INT64_FORMAT ": a %s is not between two traders",
+						transfer->transfer_id, transfer->kind),
+				 errdetail("Accounts " INT64_FORMAT " and " INT64_FORMAT " are both traders'.",
+						   from->account_id, to->account_id),
+				 errhint("Use kind transfer, or an account of the venue, see risk.system_account().")));
+	if (strcmp(transfer->who, GetUserNameFromId(GetSessionUserId(), false)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transfer " INT64_FORMAT ": \"%s\" is not who inserts it",
+						transfer->transfer_id, transfer->who),
+				 errdetail("The session is that of \"%s\".", GetUserNameFromId(GetSessionUserId(), false)),
+				 errhint("Leave the column out.")));
+	check_period("transfer", transfer->transfer_id, transfer->period);
 	check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
 				 NUMBER_POSITIVE);
 	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE)
@@ -371,7 +394,7 @@ Datum
 risk_post_transfers(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_transfers");
-	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_TRANSFER);
 	int			n;
 	TransferRow *transfers = read_transfers(trigger, &n);
 
@@ -388,7 +411,7 @@ Datum
 risk_open_balances(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.open_balances");
-	Wiring	   *wiring = wiring_enter(trigger->tg_relation);
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_ACCOUNT);
 	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
 	TupleTableSlot *slot = inserted_rows(trigger);
 	int			book_id = SPI_fnumber(tupdesc, "book_id");
@@ -397,8 +420,6 @@ risk_open_balances(PG_FUNCTION_ARGS)
 	int			size = 64;
 	int			n = 0;
 	Datum	   *columns[3];
-	bool	   *no_floor = palloc(sizeof(bool) * size);
-	Datum		zero = NumericGetDatum(decimal_from_int64(0));
 
 	for (int c = 0; c < 3; c++)
 		columns[c] = palloc(sizeof(Datum) * size);
@@ -411,19 +432,17 @@ risk_open_balances(PG_FUNCTION_ARGS)
 			size *= 2;
 			for (int c = 0; c < 3; c++)
 				columns[c] = repalloc_huge(columns[c], sizeof(Datum) * size);
-			no_floor = repalloc_huge(no_floor, sizeof(bool) * size);
 		}
 		columns[0][n] = slot_getattr(slot, book_id, &isnull);
 		columns[1][n] = slot_getattr(slot, account_id, &isnull);
-		columns[2][n] = zero;
-		no_floor[n++] = !account_kind_has_floor(TextDatumGetCString(slot_getattr(slot, kind, &isnull)));
+		columns[2][n++] = PointerGetDatum(DatumGetTextPCopy(slot_getattr(slot, kind, &isnull)));
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	if (n > 0)
 	{
 		Datum		values[3] = {array_argument(columns[0], NULL, n, INT4OID),
 			array_argument(columns[1], NULL, n, INT8OID),
-		array_argument(columns[2], no_floor, n, NUMERICOID)};
+		array_argument(columns[2], NULL, n, TEXTOID)};
 
 		wiring_write(wiring, &insert_balances, values);
 	}

@@ -144,7 +144,7 @@ static const LedgerStatement insert_takeovers = {
 	"INSERT INTO {trade} (book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
 	" SELECT $1, CASE WHEN l.trader THEN t.account_id ELSE t.liquidity_id END, t.instrument_id,"
 	"  t.execution_id, CASE WHEN (t.qty > 0) = l.trader THEN 'sell' ELSE 'buy' END,"
-	"  abs(t.qty), t.price, 'takeover'"
+	"  abs(t.qty), trim_scale(t.price), 'takeover'"
 	" FROM (SELECT u.*, -nextval('{schema}.trade_execution_id_seq') AS execution_id"
 	"  FROM unnest($2, $3, $4, $5, $6) AS u(account_id, liquidity_id, instrument_id, qty, price)) AS t,"
 	" (VALUES (true), (false)) AS l(trader)",

@@ -159,10 +159,10 @@ set_locally(const char *name, const char *value)
  *
  * The result lives until wiring_leave(), in SPI's procedure context, as does
  * all that the caller allocates in between.  Errors: 55000 when rel has no
- * hub or the hub lacks a table.
+ * hub or the hub lacks a table, 39P01 when rel does not play that part.
  */
 Wiring *
-wiring_enter(Relation rel)
+wiring_enter(Relation rel, LedgerTable part)
 {
 	Wiring	   *wiring;
 	Relation	hub;
@@ -180,29 +180,36 @@ wiring_enter(Relation rel)
 	foreach(lc, RelationGetFKeyList(hub))
 	{
 		ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
-		int			part = part_of(hub, key);
+		int			found = part_of(hub, key);
 		char	   *name = get_rel_name(key->confrelid);
 
 		/* a partition repeats the key of its parent; the first is the parent */
-		if (part < 0 || name == NULL || wiring->table[part] != NULL ||
+		if (found < 0 || name == NULL || wiring->table[found] != NULL ||
 			get_rel_relispartition(key->confrelid))
 			continue;
-		wiring->table[part] =
+		if (found == (int) part && key->confrelid != RelationGetRelid(rel) &&
+			!rel->rd_rel->relispartition)
+			ereport(ERROR,
+					(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+					 errmsg("trigger function called for table \"%s\"", RelationGetRelationName(rel)),
+					 errdetail("It belongs on table \"%s\".", name),
+					 errhint("Drop that trigger, and run risk.install().")));
+		wiring->table[found] =
 			quote_qualified_identifier(get_namespace_name(get_rel_namespace(key->confrelid)), name);
 	}
 
 	initStringInfo(&names);
-	for (int part = 0; part < LEDGER_TABLES; part++)
+	for (int i = 0; i < LEDGER_TABLES; i++)
 	{
-		if (wiring->table[part] == NULL)
+		if (wiring->table[i] == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the ledger of table \"%s\" has no table \"%s\"",
-							RelationGetRelationName(rel), part_names[part]),
+							RelationGetRelationName(rel), part_names[i]),
 					 errdetail("\"%s\" has no foreign key whose last column is \"%s\".",
-							   RelationGetRelationName(hub), part_names[part]),
+							   RelationGetRelationName(hub), part_names[i]),
 					 errhint("Make the ledger whole with risk.install().")));
-		appendStringInfo(&names, "%s,", wiring->table[part]);
+		appendStringInfo(&names, "%s,", wiring->table[i]);
 	}
 	wiring->plans = plans_of(RelationGetRelid(hub), names.data);
 	table_close(hub, AccessShareLock);

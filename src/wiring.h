@@ -72,7 +72,7 @@ typedef enum LedgerView
 	LEDGER_LATEST
 } LedgerView;
 
-extern Wiring *wiring_enter(Relation rel);
+extern Wiring *wiring_enter(Relation rel, LedgerTable part);
 extern void wiring_leave(Wiring *wiring);
 extern void wiring_read(Wiring *wiring, const LedgerStatement *statement,
 						Datum *values, LedgerView view);

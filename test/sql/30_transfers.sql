@@ -200,6 +200,17 @@ SELECT t.what, r.*
 -- free collateral does not limit and the insurance fund makes good.
 SELECT code <> 'none' AS refused FROM pg_temp.refused(1, 2, 10000, 'deposit');
 SELECT code <> 'none' AS refused FROM pg_temp.refused(8, 2, 1, 'deposit');
+-- A fact has the venue on one side: between two traders it would be a way
+-- around what an account can spare.
+SELECT t.kind, r.code, r.message
+  FROM unnest('{withdrawal,chargeback,correction,fee}'::text[]) AS t(kind), LATERAL pg_temp.refused(1, 2, 1, t.kind) r
+ ORDER BY t.kind;
+-- who inserts a row, and on which day, is the database's to say
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, who) VALUES (30, 1, 2, 1, 'mallory');
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, period) VALUES (30, 1, 2, 1, '2000-01-01');
+-- what is open costs what trades say, so no transfer touches clearing
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount)
+VALUES (30, 1, risk.system_account(30, 'clearing', 'USDT'), 1);
 SELECT count(*) - :transfers AS new_transfers FROM ledger.transfer;
 SELECT count(*) - :entries AS new_entries FROM ledger.entry;
 -- trailing zeros are not digits, and the largest amount fits

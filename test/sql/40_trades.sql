@@ -321,6 +321,8 @@ SELECT t.what, r.*
 SELECT count(*) - :trades AS new_trades FROM ledger.trade;
 SELECT count(*) - :entries AS new_entries FROM ledger.entry;
 SELECT count(*) AS left_over FROM ledger.unmatched_execution;
+-- the day is the database's to say
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, period) VALUES (40, 1, 4001, 'buy', 1, 10, '2000-01-01');
 -- a book that is not there
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id) VALUES (4040, 1, 4001, 'buy', 1, 10, 40950);
 \echo :LAST_ERROR_SQLSTATE
