@@ -38,7 +38,7 @@ BEGIN
 					  FROM ledger.trade GROUP BY book_id, account_id, instrument_id) t
 			  LEFT JOIN ledger.position p USING (book_id, account_id, instrument_id)
 			 WHERE p.trades IS DISTINCT FROM t.trades) AS u(what)
-	 LIMIT 1;
+	 ORDER BY u.what LIMIT 1;
 	IF unposted IS NOT NULL THEN
 		RAISE EXCEPTION 'rows were inserted while posting was not installed'
 			USING ERRCODE = '55000',
