@@ -178,23 +178,27 @@ AS $function$
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
-			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price')
+			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
+			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
+			('funding', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_fundings')
 		  ) AS v(table_name, trigger_name, enabled, timing, function_name)
 		UNION ALL
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment']) AS name
 		UNION ALL
 		SELECT name, 'keep_rows', 'A'::"char",
 			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'policy']) AS name
+							'reset', 'event', 'idempotency', 'mark_price_history', 'policy',
+							'funding', 'funding_payment']) AS name
 		UNION ALL
 		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'policy']) AS name
+							'reset', 'event', 'idempotency', 'mark_price_history', 'policy',
+							'funding', 'funding_payment']) AS name
 	  ) AS t
 $function$;
 COMMENT ON FUNCTION risk.ledger_triggers() IS
