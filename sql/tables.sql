@@ -27,10 +27,11 @@ BEGIN
 			CHECK (kind IN ('linear', 'inverse', 'quanto')),
 		settle_asset text NOT NULL REFERENCES ledger.asset,
 		multiplier numeric NOT NULL DEFAULT 1
-			CHECK (multiplier > 0 AND multiplier < 'Infinity')
+			CHECK (multiplier > 0 AND multiplier < 'Infinity'),
+		last_funding_at timestamptz
 	);
 	COMMENT ON TABLE ledger.instrument IS
-		'What is traded. multiplier: units of the underlying in one contract. kind, settle_asset and multiplier never change; an instrument that nothing refers to can be deleted and made again.';
+		'What is traded. multiplier: units of the underlying in one contract. kind, settle_asset and multiplier never change; an instrument that nothing refers to can be deleted and made again. last_funding_at: the latest funding of any book, written by posting; trades that were executed before it are looked at more closely.';
 
 	CREATE TABLE IF NOT EXISTS ledger.margin_tier (
 		instrument_id int NOT NULL REFERENCES ledger.instrument,

@@ -72,11 +72,24 @@ BEGIN
 				  DETAIL = 'instrument_id, kind, settle_asset and multiplier decide what its positions are worth.',
 				  HINT = 'Make another instrument; one that nothing refers to can be deleted and made again.';
 	END IF;
+	-- later than any funding is safe, it costs late trades a look in vain
+	IF NEW.last_funding_at IS DISTINCT FROM OLD.last_funding_at AND
+		(NEW.last_funding_at IS NULL OR NEW.last_funding_at <
+		 (SELECT max(f.funding_at)
+			FROM ledger.book b
+		   CROSS JOIN LATERAL (SELECT max(g.funding_at) AS funding_at FROM ledger.funding g
+								WHERE g.book_id = b.book_id AND g.instrument_id = OLD.instrument_id) f)) THEN
+		RAISE EXCEPTION 'instrument % was last funded at %', OLD.instrument_id, OLD.last_funding_at
+			USING ERRCODE = '55000',
+				  DETAIL = format('last_funding_at would become %s, and late trades would not be noticed.',
+								  coalesce(NEW.last_funding_at::text, 'NULL')),
+				  HINT = 'The column is written by posting only.';
+	END IF;
 	RETURN NEW;
 END
 $function$;
 COMMENT ON FUNCTION risk.check_instrument() IS
-	'Raises 55000 when a column of an instrument would change that decides what positions are worth.';
+	'Raises 55000 when a column of an instrument would change that decides what positions are worth, or when last_funding_at would be before its last funding.';
 
 CREATE FUNCTION risk.check_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -12,7 +12,8 @@
  * the funding when it is posted, and is late.  For that, a statement takes the
  * funding lock of each instrument it trades, shared, before all other locks,
  * and a funding takes it exclusively; both hold it until their transaction
- * ends.  Shared locks do not wait for each other.
+ * ends.  Shared locks do not wait for each other.  A trade reads the last
+ * funding time with its instrument, and no more unless it is late.
  *
  * The trades of a waterfall take no such lock, since the transaction has locked
  * accounts by then.  They need none: what they close is a position that the
@@ -62,6 +63,12 @@ typedef struct FundingRow
 static const LedgerStatement read_instrument = {
 	"SELECT i.kind, i.multiplier, i.settle_asset FROM {instrument} i WHERE i.instrument_id = $1",
 	1, {INT4OID}
+};
+
+static const LedgerStatement note_funding = {
+	"UPDATE {instrument} AS i SET last_funding_at = $2"
+	" WHERE i.instrument_id = $1 AND (i.last_funding_at < $2 OR i.last_funding_at IS NULL)",
+	2, {INT4OID, TIMESTAMPTZOID}
 };
 
 /* book_id + 0: by the index on executed_at, never by the primary key, which leads through the whole book */
@@ -404,6 +411,31 @@ post_fundings_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	posting_write(posting);
 }
 
+static int
+compare_latest(const void *a, const void *b)
+{
+	const FundingRow *left = a;
+	const FundingRow *right = b;
+
+	if (left->instrument_id != right->instrument_id)
+		return left->instrument_id > right->instrument_id ? 1 : -1;
+	return (left->funding_at < right->funding_at) - (left->funding_at > right->funding_at);
+}
+
+/* Tell the trades to come, by the instruments.  Sorts fundings, the latest of each instrument first. */
+static void
+note_fundings(Wiring *wiring, FundingRow *fundings, int n)
+{
+	qsort(fundings, n, sizeof(FundingRow), compare_latest);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[2] = {Int32GetDatum(fundings[i].instrument_id),
+		TimestampTzGetDatum(fundings[i].funding_at)};
+
+		wiring_write(wiring, &note_funding, values);
+	}
+}
+
 /*
  * risk.post_fundings()
  *		Trigger on funding, AFTER INSERT FOR EACH STATEMENT.
@@ -420,6 +452,7 @@ risk_post_fundings(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 		funded[i] = (FundedInstrument) {fundings[i].book_id, fundings[i].instrument_id};
 	funding_lock(funded, n, ExclusiveLock);
+	note_fundings(wiring, fundings, n);
 	post_by_book(wiring, fundings, sizeof(FundingRow), n, lock_holders);
 	post_by_book(wiring, fundings, sizeof(FundingRow), n, post_fundings_of_book);
 	wiring_leave(wiring);

@@ -55,7 +55,7 @@ typedef struct TradedInstrument
 	LedgerAccount *clearing;
 	LedgerAccount *fee;
 
-	TimestampTz last_funding_at;	/* in this book; DT_NOBEGIN: never */
+	TimestampTz last_funding_at;	/* in any book; DT_NOBEGIN: never */
 	TimestampTz late_since;		/* the earliest trade before that; else
 								 * DT_NOEND, and the rest is not set */
 	LedgerAccount *funding;
@@ -114,11 +114,9 @@ typedef struct TradePosting
 } TradePosting;
 
 static const LedgerStatement read_instruments = {
-	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset,"
-	" (SELECT max(f.funding_at) FROM {funding} f"
-	"   WHERE f.book_id = $2 AND f.instrument_id = i.instrument_id)"
+	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset, i.last_funding_at"
 	" FROM {instrument} i WHERE i.instrument_id = ANY ($1)",
-	2, {INT4ARRAYOID, INT4OID}
+	1, {INT4ARRAYOID}
 };
 
 static const LedgerStatement read_positions = {
@@ -259,7 +257,7 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 {
 	int32	   *ids = palloc(sizeof(int32) * n);
 	Datum	   *elements = palloc(sizeof(Datum) * n);
-	Datum		values[2];
+	Datum		values[1];
 	int			unique = 0;
 	LedgerAccount **system;
 	HASH_SEQ_STATUS scan;
@@ -273,7 +271,6 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		if (i == 0 || ids[i] != ids[i - 1])
 			elements[unique++] = Int32GetDatum(ids[i]);
 	values[0] = array_argument(elements, NULL, unique, INT4OID);
-	values[1] = Int32GetDatum(tp->book_id);
 	wiring_read(tp->wiring, &read_instruments, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{

@@ -205,6 +205,9 @@ SELECT * FROM risk.pay_funding(9001, 0.0001, '9999-01-01');
 INSERT INTO ledger.funding (book_id, instrument_id, funding_at, rate, mark_price) VALUES (90, 9001, '2024-02-04', 0.0001, 1);
 -- Nothing of it is changed, and payments are not made by hand.
 UPDATE ledger.funding SET rate = 0;
+UPDATE ledger.instrument SET last_funding_at = NULL WHERE instrument_id = 9001;
+UPDATE ledger.instrument SET last_funding_at = '2024-02-02' WHERE instrument_id = 9001;
+UPDATE ledger.instrument SET last_funding_at = last_funding_at + interval '1 day' WHERE instrument_id = 9001;
 DELETE FROM ledger.funding_payment;
 TRUNCATE ledger.funding CASCADE;
 INSERT INTO ledger.funding_payment (book_id, funding_id, account_id, trade_id, qty, amount) VALUES (90, 90001, 1, 1, 1, 1);
