@@ -36,6 +36,12 @@ BEGIN
 				  DETAIL = format('The clock of the server shows %s.', clock_timestamp()),
 				  HINT = 'Positions are known up to now; post the funding when its time has come.';
 	END IF;
+	IF NEW.who IS DISTINCT FROM session_user THEN
+		RAISE EXCEPTION '"%" is not who inserts the funding of instrument %', coalesce(NEW.who, 'NULL'), NEW.instrument_id
+			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = 'funding', COLUMN = 'who',
+				  DETAIL = format('The session is that of "%s".', session_user),
+				  HINT = 'Leave the column out.';
+	END IF;
 	IF NEW.mark_price IS NOT NULL OR NEW.mark_observed_at IS NOT NULL THEN
 		RAISE EXCEPTION 'the mark price of a funding of instrument % cannot be given', NEW.instrument_id
 			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = 'funding', COLUMN = 'mark_price',
@@ -43,6 +49,7 @@ BEGIN
 				  HINT = 'Leave it out: it is the one that ledger.mark_price_history has for that time.';
 	END IF;
 
+	NEW.posted_at := clock_timestamp();
 	SELECT h.price, h.observed_at INTO NEW.mark_price, NEW.mark_observed_at
 	  FROM ledger.mark_price_history h
 	 WHERE h.instrument_id = NEW.instrument_id AND h.observed_at <= NEW.funding_at
@@ -60,7 +67,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_funding() IS
-	'Judges a funding and puts in the mark price that held at funding_at: the latest of ledger.mark_price_history that was observed then or before. Raises 22023 for a rate that is not between -1 and 1, for a time that is still to come and for a mark that was given; 23503 for an unknown instrument; 55000 without a mark.';
+	'Judges a funding and puts in the time of posting and the mark price that held at funding_at: the latest of ledger.mark_price_history that was observed then or before. Raises 22023 for a rate that is not between -1 and 1, for a time that is still to come, and for a mark or another user''s name that was given; 23503 for an unknown instrument; 55000 without a mark.';
 
 CREATE FUNCTION risk.pay_funding(instrument_id int, rate numeric, at timestamptz, only_book int DEFAULT NULL)
 RETURNS TABLE (book_id int, payers bigint, receivers bigint, paid numeric, received numeric, mark_price numeric)

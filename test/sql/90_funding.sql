@@ -11,7 +11,7 @@ SELECT b, a, 'USDT', (ARRAY['alice', 'bob', 'carol', 'dave'])[a]
 INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind)
 SELECT a.book_id, risk.system_account(a.book_id, 'external', 'USDT'), a.account_id, 10000, 'deposit'
   FROM ledger.account a
- WHERE a.book_id IN (90, 91) AND (a.account_id > 0 OR a.kind IN ('insurance_fund', 'liquidity'))
+ WHERE a.book_id IN (90, 91) AND a.asset_code = 'USDT' AND (a.account_id > 0 OR a.kind IN ('insurance_fund', 'liquidity'))
  ORDER BY a.book_id, a.account_id DESC;
 ALTER TABLE ledger.trade ALTER trade_id RESTART WITH 90001;
 ALTER TABLE ledger.funding ALTER funding_id RESTART WITH 90001;
@@ -177,6 +177,7 @@ SELECT * FROM risk.pay_funding(9002, 0.0001, '2024-02-02 08:00') WHERE book_id I
 SELECT * FROM risk.pay_funding(9003, 0.0001, '2024-02-02 08:00', 90);
 SELECT * FROM risk.pay_funding(9003, 0.0001, '2024-02-02 08:00') WHERE book_id IN (90, 91);
 -- with another rate, none is posted
+ALTER TABLE ledger.funding ALTER funding_id RESTART WITH 90201;
 SELECT * FROM risk.pay_funding(9002, 0.0001, '2024-02-02 16:00', 91);
 SELECT * FROM risk.pay_funding(9002, 0.0002, '2024-02-02 16:00') WHERE book_id IN (90, 91);
 SELECT book_id FROM ledger.funding WHERE funding_at = '2024-02-02 16:00';
@@ -203,6 +204,7 @@ SELECT * FROM risk.pay_funding(9001, 0.0001, '-infinity');
 SELECT * FROM risk.pay_funding(9001, 0.0001, NULL);
 SELECT * FROM risk.pay_funding(9001, 0.0001, '9999-01-01');
 INSERT INTO ledger.funding (book_id, instrument_id, funding_at, rate, mark_price) VALUES (90, 9001, '2024-02-04', 0.0001, 1);
+INSERT INTO ledger.funding (book_id, instrument_id, funding_at, rate, who) VALUES (90, 9001, '2024-02-04', 0.0001, 'somebody');
 -- Nothing of it is changed, and payments are not made by hand.
 UPDATE ledger.funding SET rate = 0;
 UPDATE ledger.instrument SET last_funding_at = NULL WHERE instrument_id = 9001;
