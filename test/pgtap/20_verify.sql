@@ -27,7 +27,7 @@ INSERT INTO ledger.account (account_id, asset_code, owner_id) VALUES (4, 'USDT',
 DO $$
 BEGIN
 	PERFORM risk.deposit(4, 1000);
-	PERFORM risk.pay_funding(2, 0.001, clock_timestamp());
+	PERFORM risk.pay_funding(2, -0.001, clock_timestamp());
 END
 $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id, executed_at)
@@ -86,7 +86,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
 	('settlements', 'UPDATE ledger.settlement SET amount = amount + 1 WHERE kind = ''profit''', 'settlement'),
 	('settlements', 'DELETE FROM ledger.settlement WHERE kind = ''profit''', 'expected 0 in 0'),
-	('fundings', 'UPDATE ledger.funding_payment SET amount = amount + 1 WHERE trade_id = 0 AND account_id = 2', 'account 2'),
+	('fundings', 'UPDATE ledger.funding_payment SET amount = amount + 1 WHERE trade_id = 0 AND account_id = 2', 'funding 1'),
 	('fundings', 'DELETE FROM ledger.funding_payment WHERE trade_id > 0', 'late_funding'),
 	('fundings', 'UPDATE ledger.funding SET rate = rate * 2', 'expected'),
 	('fundings', 'UPDATE ledger.entry SET cause = cause + 1 WHERE kind = ''funding''', 'funding'),
