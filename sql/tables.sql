@@ -215,8 +215,6 @@ BEGIN
 		PRIMARY KEY (book_id, account_id, instrument_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
-	CREATE INDEX IF NOT EXISTS position_instrument
-		ON ledger.position (book_id, instrument_id, account_id);
 	COMMENT ON TABLE ledger.position IS
 		'What an account holds of an instrument. qty: signed, long > 0. cost: signed value paid and not yet realised. trades: how many trades made it. Written by posting only.';
 

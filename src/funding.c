@@ -75,6 +75,10 @@ static const LedgerStatement note_funding = {
 #define TRADES_SINCE \
 	"FROM {trade} t WHERE t.executed_at >= $3 AND t.instrument_id = $2 AND t.book_id + 0 = $1"
 
+/*
+ * The positions of the book are read from end to end: an index by instrument
+ * would cost every trade more than it saves here.
+ */
 static const LedgerStatement read_holders = {
 	"SELECT p.account_id FROM {position} p WHERE p.book_id = $1 AND p.instrument_id = $2 AND p.qty <> 0"
 	" UNION SELECT t.account_id " TRADES_SINCE,
