@@ -23,6 +23,7 @@ OBJS = \
 	src/guard.o \
 	src/valuation.o \
 	src/posting.o \
+	src/funding.o \
 	src/trade.o \
 	src/transfer.o \
 	src/invariant.o \
@@ -35,6 +36,7 @@ SQL_PARTS = \
 	sql/tables.sql \
 	sql/prices.sql \
 	sql/books.sql \
+	sql/funding.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \
 	sql/install.sql

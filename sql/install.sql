@@ -24,7 +24,7 @@ BEGIN
 
 	-- Where the triggers are missing, rows may have come in that nothing
 	-- posted.  The locks keep more of them out until the triggers are back.
-	LOCK TABLE ledger.trade, ledger.transfer IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE ledger.trade, ledger.transfer, ledger.funding IN SHARE ROW EXCLUSIVE MODE;
 	SELECT u.what INTO unposted
 	  FROM (SELECT format('transfer %s of book %s', t.transfer_id, t.book_id)
 			  FROM ledger.transfer t
@@ -37,7 +37,18 @@ BEGIN
 			  FROM (SELECT book_id, account_id, instrument_id, count(*) AS trades
 					  FROM ledger.trade GROUP BY book_id, account_id, instrument_id) t
 			  LEFT JOIN ledger.position p USING (book_id, account_id, instrument_id)
-			 WHERE p.trades IS DISTINCT FROM t.trades) AS u(what)
+			 WHERE p.trades IS DISTINCT FROM t.trades
+			UNION ALL
+			SELECT format('funding %s of book %s', f.funding_id, f.book_id)
+			  FROM ledger.funding f
+			 WHERE f.rate <> 0
+			   AND NOT EXISTS (SELECT FROM ledger.funding_payment p
+								WHERE p.book_id = f.book_id AND p.funding_id = f.funding_id)
+			   AND EXISTS (SELECT FROM ledger.trade t
+							WHERE t.book_id = f.book_id AND t.instrument_id = f.instrument_id
+							  AND t.executed_at < f.funding_at
+							GROUP BY t.account_id
+						   HAVING sum(CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END) <> 0)) AS u(what)
 	 ORDER BY u.what LIMIT 1;
 	IF unposted IS NOT NULL THEN
 		RAISE EXCEPTION 'rows were inserted while posting was not installed'

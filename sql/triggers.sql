@@ -72,11 +72,24 @@ BEGIN
 				  DETAIL = 'instrument_id, kind, settle_asset and multiplier decide what its positions are worth.',
 				  HINT = 'Make another instrument; one that nothing refers to can be deleted and made again.';
 	END IF;
+	-- later than any funding is safe, it costs late trades a look in vain
+	IF NEW.last_funding_at IS DISTINCT FROM OLD.last_funding_at AND
+		(NEW.last_funding_at IS NULL OR NEW.last_funding_at <
+		 (SELECT max(f.funding_at)
+			FROM ledger.book b
+		   CROSS JOIN LATERAL (SELECT max(g.funding_at) AS funding_at FROM ledger.funding g
+								WHERE g.book_id = b.book_id AND g.instrument_id = OLD.instrument_id) f)) THEN
+		RAISE EXCEPTION 'instrument % was last funded at %', OLD.instrument_id, OLD.last_funding_at
+			USING ERRCODE = '55000',
+				  DETAIL = format('last_funding_at would become %s, and late trades would not be noticed.',
+								  coalesce(NEW.last_funding_at::text, 'NULL')),
+				  HINT = 'The column is written by posting only.';
+	END IF;
 	RETURN NEW;
 END
 $function$;
 COMMENT ON FUNCTION risk.check_instrument() IS
-	'Raises 55000 when a column of an instrument would change that decides what positions are worth.';
+	'Raises 55000 when a column of an instrument would change that decides what positions are worth, or when last_funding_at would be before its last funding.';
 
 CREATE FUNCTION risk.check_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -178,23 +191,27 @@ AS $function$
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
-			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price')
+			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
+			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
+			('funding', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_fundings')
 		  ) AS v(table_name, trigger_name, enabled, timing, function_name)
 		UNION ALL
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment']) AS name
 		UNION ALL
 		SELECT name, 'keep_rows', 'A'::"char",
 			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'policy']) AS name
+							'reset', 'event', 'idempotency', 'mark_price_history', 'policy',
+							'funding', 'funding_payment']) AS name
 		UNION ALL
 		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'policy']) AS name
+							'reset', 'event', 'idempotency', 'mark_price_history', 'policy',
+							'funding', 'funding_payment']) AS name
 	  ) AS t
 $function$;
 COMMENT ON FUNCTION risk.ledger_triggers() IS

@@ -21,7 +21,8 @@ DECLARE
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'instrument', 'mark_price',
-						'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution']) AS t(name)
+						'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution',
+						'funding', 'funding_payment']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -136,7 +137,8 @@ BEGIN
 			 GROUP BY e.book_id, e.kind, e.cause
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
-								  'realized_pnl', 'trade_fee', 'fee_cut', 'settlement', 'reset')
+								  'realized_pnl', 'trade_fee', 'fee_cut', 'settlement', 'reset',
+								  'funding', 'late_funding')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
 
@@ -216,6 +218,77 @@ BEGIN
 			 GROUP BY u.book_id, u.cause, u.account_id
 			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
 			 ORDER BY u.book_id, u.cause, u.account_id
+			 LIMIT 1) v;
+
+	-- A payment is notional * rate at the mark, rounded against the account, and
+	-- has its entry on both sides.
+	RETURN QUERY
+	SELECT 'fundings', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, %s, account %s: %s', f.book_id, f.cause, f.account_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.kind || ' ' || u.cause AS cause, u.account_id,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT p.book_id, CASE p.trade_id WHEN 0 THEN 'funding' ELSE 'late_funding' END AS kind,
+								   CASE p.trade_id WHEN 0 THEN p.funding_id ELSE p.trade_id END AS cause,
+								   l.account_id, l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.funding_payment p
+							  LEFT JOIN ledger.funding g ON g.book_id = p.book_id AND g.funding_id = p.funding_id
+							  LEFT JOIN ledger.instrument i ON i.instrument_id = g.instrument_id
+							  LEFT JOIN ledger.account c ON c.book_id = p.book_id AND c.kind = 'funding'
+														AND c.asset_code = i.settle_asset
+							 CROSS JOIN LATERAL (VALUES (p.account_id, p.amount), (c.account_id, -p.amount)) AS l(account_id, amount)
+							 WHERE p.amount <> 0
+							   AND (verify.book_id IS NULL OR p.book_id = verify.book_id)
+							UNION ALL
+							SELECT e.book_id, e.kind, e.cause, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind IN ('funding', 'late_funding')
+							   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+					 GROUP BY u.book_id, u.kind, u.cause, u.account_id
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT p.book_id, 'funding ' || p.funding_id, p.account_id,
+						   format('%s for a quantity of %s, expected %s', p.amount, p.qty, d.amount)
+					  FROM ledger.funding_payment p
+					  JOIN ledger.funding g ON g.book_id = p.book_id AND g.funding_id = p.funding_id
+					  JOIN ledger.instrument i ON i.instrument_id = g.instrument_id
+					  JOIN ledger.asset s ON s.asset_code = i.settle_asset
+					 CROSS JOIN LATERAL (SELECT floor(-p.qty * i.multiplier * g.mark_price * g.rate
+													  * ('1e' || s.scale)::numeric)
+											* ('1e-' || s.scale)::numeric AS amount) d
+					 WHERE p.amount <> d.amount
+					   AND (verify.book_id IS NULL OR p.book_id = verify.book_id)) f
+			 ORDER BY f.book_id, f.cause, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	-- What took part in a funding, at once or late, is the position that the
+	-- trades executed before it make.  Each position lasts from one trade to
+	-- the next, and the fundings in between are looked up.
+	RETURN QUERY
+	SELECT 'funded_positions', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, funding %s, account %s: a quantity of %s took part, expected %s',
+						  u.book_id, u.funding_id, u.account_id, sum(u.found), sum(u.due)) AS offender
+			  FROM (SELECT h.book_id, g.funding_id, h.account_id, h.qty AS due, 0 AS found
+					  FROM (SELECT t.book_id, t.instrument_id, t.account_id, t.executed_at,
+								   sum(CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END) OVER held AS qty,
+								   lead(t.executed_at, 1, 'infinity'::timestamptz) OVER held AS until
+							  FROM ledger.trade t
+							 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
+							WINDOW held AS (PARTITION BY t.book_id, t.instrument_id, t.account_id
+											ORDER BY t.executed_at, t.trade_id
+											ROWS UNBOUNDED PRECEDING)) h
+					  JOIN ledger.funding g ON g.book_id = h.book_id AND g.instrument_id = h.instrument_id
+										   AND g.funding_at > h.executed_at AND g.funding_at <= h.until
+					 WHERE h.qty <> 0 AND g.rate <> 0
+					UNION ALL
+					SELECT p.book_id, p.funding_id, p.account_id, 0, p.qty
+					  FROM ledger.funding_payment p
+					 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id) u
+			 GROUP BY u.book_id, u.funding_id, u.account_id
+			HAVING sum(u.due) <> sum(u.found)
+			 ORDER BY u.book_id, u.funding_id, u.account_id
 			 LIMIT 1) v;
 
 	RETURN QUERY

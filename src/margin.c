@@ -167,6 +167,27 @@ position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 }
 
 /*
+ * What a position receives (above zero) or pays (below) at a funding, in
+ * settle: -s N rate, rounded down to the scale of the asset.  So a payer pays
+ * up to a unit more and a receiver gets up to a unit less, and of positions
+ * that net to zero the receivers never get more than the payers paid.  Longs
+ * pay when the rate is above zero.
+ */
+Numeric
+position_funding(ContractKind kind, Numeric qty, Numeric mark_price,
+				 Numeric multiplier, Numeric rate, int scale)
+{
+	Numeric		payment = decimal_multiply(contract_notional(kind, qty,
+															 mark_price,
+															 multiplier),
+										   rate);
+
+	if (decimal_sign(qty) > 0)
+		payment = decimal_negate(payment);
+	return decimal_round(payment, scale, DECIMAL_DOWN);
+}
+
+/*
  * Maintenance margin of a position, in settle, from its notional N >= 0.
  *
  *	rate > 0	N rate - amount, and not below zero.  The amount is the

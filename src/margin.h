@@ -43,6 +43,9 @@ extern void position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 								 Numeric trade_qty, Numeric trade_price,
 								 Numeric multiplier, int scale,
 								 PositionChange *change);
+extern Numeric position_funding(ContractKind kind, Numeric qty,
+								Numeric mark_price, Numeric multiplier,
+								Numeric rate, int scale);
 extern Numeric margin_maintenance(Numeric notional, Numeric rate,
 								  Numeric amount);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);

@@ -6,7 +6,8 @@
  * waterfall.c.  Here is how it is done without a lost update and without a
  * deadlock:
  *
- * Lock order.  (1) Balances of traders, by account_id, in one pass for the
+ * Lock order.  (0) The funding locks of the instruments that are traded, see
+ * funding.c.  (1) Balances of traders, by account_id, in one pass for the
  * whole statement.  (2) Slots of system accounts; they are never waited for.
  * (3) The gate: the row of the book, then slot 0 of floored system accounts by
  * account_id.  After (3) nothing of (1) is locked.  A transaction of one
@@ -255,6 +256,16 @@ entry_class(const char *kind)
 		if (strcmp(classes[i].kind, kind) == 0)
 			return classes[i].class;
 	return CLASS_MARKET;
+}
+
+/* entry_cause_kind: what the cause of an entry of that kind is a row of, where the entry can be a loss */
+const char *
+entry_cause_kind(const char *kind)
+{
+	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
+		strcmp(kind, "late_funding") == 0)
+		return "trade";
+	return strcmp(kind, "funding") == 0 ? "funding" : "transfer";
 }
 
 /*

@@ -23,6 +23,7 @@
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
+#include "funding.h"
 #include "margin.h"
 #include "posting.h"
 
@@ -53,6 +54,12 @@ typedef struct TradedInstrument
 	char	   *settle_asset;
 	LedgerAccount *clearing;
 	LedgerAccount *fee;
+
+	TimestampTz last_funding_at;	/* in any book; DT_NOBEGIN: never */
+	TimestampTz late_since;		/* the earliest trade before that; else
+								 * DT_NOEND, and the rest is not set */
+	LedgerAccount *funding;
+	PastFundings *fundings;		/* after late_since */
 } TradedInstrument;
 
 typedef struct PositionKey
@@ -82,6 +89,7 @@ typedef struct Execution
 	ExecutionKey key;
 	Numeric		qty;			/* signed sums over its rows */
 	Numeric		value;
+	TimestampTz executed_at;	/* of the earliest of them */
 } Execution;
 
 /* What rounding left when a position was closed. */
@@ -102,10 +110,11 @@ typedef struct TradePosting
 	HTAB	   *executions;
 	Residue    *residues;
 	int			nresidues;
+	FundingPayments payments;	/* of late trades */
 } TradePosting;
 
 static const LedgerStatement read_instruments = {
-	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset"
+	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset, i.last_funding_at"
 	" FROM {instrument} i WHERE i.instrument_id = ANY ($1)",
 	1, {INT4ARRAYOID}
 };
@@ -138,18 +147,21 @@ static const LedgerStatement insert_residues = {
 
 static const LedgerStatement note_unmatched = {
 	"INSERT INTO {unmatched_execution} AS e"
-	" (book_id, transaction_id, execution_id, instrument_id, qty, value)"
-	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6)"
+	" (book_id, transaction_id, execution_id, instrument_id, qty, value, executed_at)"
+	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6, $7)"
 	" ON CONFLICT (book_id, transaction_id, execution_id, instrument_id)"
-	" DO UPDATE SET qty = e.qty + excluded.qty, value = e.value + excluded.value",
-	6, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+	" DO UPDATE SET qty = e.qty + excluded.qty, value = e.value + excluded.value,"
+	"  executed_at = least(e.executed_at, excluded.executed_at)",
+	7, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+		TIMESTAMPTZARRAYOID}
 };
 
 static const LedgerStatement take_unmatched = {
 	"WITH taken AS (DELETE FROM {unmatched_execution} e"
 	"  WHERE e.book_id = $1 AND e.transaction_id = $2"
-	"  RETURNING e.execution_id, e.instrument_id, e.qty, e.value)"
-	" SELECT t.execution_id, t.instrument_id, t.qty, t.value, i.multiplier, i.settle_asset, b.unmatched"
+	"  RETURNING e.execution_id, e.instrument_id, e.qty, e.value, e.executed_at)"
+	" SELECT t.execution_id, t.instrument_id, t.qty, t.value, i.multiplier, i.settle_asset, b.unmatched,"
+	"  t.executed_at"
 	" FROM taken t"
 	" JOIN {instrument} i ON i.instrument_id = t.instrument_id"
 	" JOIN {book} b ON b.book_id = $1"
@@ -165,10 +177,13 @@ static const LedgerStatement is_unmatched = {
 };
 
 static const LedgerStatement insert_mirrors = {
-	"INSERT INTO {trade} (book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
-	" SELECT $1, u.account_id, u.instrument_id, u.execution_id, u.side, u.qty, trim_scale(u.price), 'mirror'"
-	" FROM unnest($2, $3, $4, $5, $6, $7) AS u(account_id, instrument_id, execution_id, side, qty, price)",
-	7, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+	"INSERT INTO {trade} (book_id, account_id, instrument_id, execution_id, side, qty, price, executed_at, kind)"
+	" SELECT $1, u.account_id, u.instrument_id, u.execution_id, u.side, u.qty, trim_scale(u.price),"
+	"  u.executed_at, 'mirror'"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $8)"
+	"  AS u(account_id, instrument_id, execution_id, side, qty, price, executed_at)",
+	8, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+		TIMESTAMPTZARRAYOID}
 };
 
 static HTAB *
@@ -260,14 +275,24 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		int32		id = result_int32(row, 1);
+		bool		never_funded;
+		Datum		last_funding_at = result_datum(row, 5, &never_funded);
 
 		instrument = hash_search(tp->instruments, &id, HASH_ENTER, NULL);
 		instrument->kind = contract_kind(result_text(row, 2));
 		instrument->multiplier = result_numeric(row, 3);
 		instrument->settle_asset = result_text(row, 4);
+		instrument->last_funding_at = never_funded ? DT_NOBEGIN : DatumGetTimestampTz(last_funding_at);
+		instrument->late_since = DT_NOEND;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		instrument = hash_search(tp->instruments, &trades[i]->instrument_id, HASH_FIND, NULL);
+		if (instrument != NULL && trades[i]->executed_at < instrument->last_funding_at)
+			instrument->late_since = Min(instrument->late_since, trades[i]->executed_at);
 	}
 
-	system = palloc(sizeof(LedgerAccount *) * Max(unique * 2, 1));
+	system = palloc(sizeof(LedgerAccount *) * Max(unique * 3, 1));
 	hash_seq_init(&scan, tp->instruments);
 	while ((instrument = hash_seq_search(&scan)) != NULL)
 	{
@@ -275,6 +300,12 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		instrument->fee = posting_system_account(tp->posting, ACCOUNT_FEE, instrument->settle_asset);
 		system[nsystem++] = instrument->clearing;
 		system[nsystem++] = instrument->fee;
+		if (instrument->late_since == DT_NOEND)
+			continue;
+		instrument->funding = posting_system_account(tp->posting, ACCOUNT_FUNDING, instrument->settle_asset);
+		instrument->fundings = past_fundings(tp->wiring, tp->book_id, instrument->instrument_id,
+											 instrument->late_since);
+		system[nsystem++] = instrument->funding;
 	}
 	posting_take_slots(tp->posting, system, nsystem);
 }
@@ -364,6 +395,31 @@ check_trade(TradePosting *tp, TradeRow *trade)
 				 errmsg("trade " INT64_FORMAT ": kind %s is reserved", trade->trade_id, trade->kind),
 				 errdetail("Such rows are made by posting only."),
 				 errhint("Use trade or liquidation.")));
+	if (trade->executed_at < instrument->last_funding_at && instrument->fundings->refuses &&
+		strcmp(trade->kind, "trade") == 0)
+		refuse_late_trade(instrument->fundings, trade->trade_id, trade->executed_at);
+}
+
+/*
+ * What the quantity of a late trade would have paid or received at each
+ * funding since it was executed.
+ */
+static void
+apply_past_fundings(TradePosting *tp, TradeRow *trade, LedgerAccount *account,
+					TradedInstrument *instrument, Numeric qty)
+{
+	for (int i = 0; i < instrument->fundings->n; i++)
+	{
+		PastFunding *funding = &instrument->fundings->fundings[i];
+		Numeric		amount;
+
+		if (funding->funding_at <= trade->executed_at)
+			continue;
+		amount = position_funding(instrument->kind, qty, funding->mark_price,
+								  instrument->multiplier, funding->rate, account->scale);
+		funding_pay(tp->posting, &tp->payments, funding->funding_id, funding->funding_at,
+					account, instrument->funding, trade->trade_id, qty, amount);
+	}
 }
 
 static void
@@ -376,6 +432,7 @@ note_execution(TradePosting *tp, TradeRow *trade, Numeric qty, Numeric value)
 	execution = hash_search(tp->executions, &key, HASH_ENTER, &found);
 	execution->qty = found ? decimal_add(execution->qty, qty) : qty;
 	execution->value = found ? decimal_add(execution->value, value) : value;
+	execution->executed_at = found ? Min(execution->executed_at, trade->executed_at) : trade->executed_at;
 }
 
 /* Book one trade, in memory. */
@@ -419,6 +476,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 		tp->residues[tp->nresidues].trade = trade;
 		tp->residues[tp->nresidues++].amount = change.residue;
 	}
+	if (trade->executed_at < instrument->last_funding_at)
+		apply_past_fundings(tp, trade, account, instrument, qty);
 	if (decimal_sign(trade->fee) != 0)
 	{
 		posting_post(tp->posting, account, decimal_negate(trade->fee), "trade_fee", trade->trade_id, trade->executed_at);
@@ -485,12 +544,12 @@ write_unmatched(TradePosting *tp)
 {
 	HASH_SEQ_STATUS scan;
 	Execution  *execution;
-	Datum	   *columns[4];
-	Datum		values[6];
+	Datum	   *columns[5];
+	Datum		values[7];
 	int			n = 0;
-	static const Oid types[4] = {INT8OID, INT4OID, NUMERICOID, NUMERICOID};
+	static const Oid types[5] = {INT8OID, INT4OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
 
-	for (int c = 0; c < 4; c++)
+	for (int c = 0; c < 5; c++)
 		columns[c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(tp->executions), 1));
 	hash_seq_init(&scan, tp->executions);
 	while ((execution = hash_seq_search(&scan)) != NULL)
@@ -500,13 +559,14 @@ write_unmatched(TradePosting *tp)
 		columns[0][n] = Int64GetDatum(execution->key.execution_id);
 		columns[1][n] = Int32GetDatum(execution->key.instrument_id);
 		columns[2][n] = NumericGetDatum(execution->qty);
-		columns[3][n++] = NumericGetDatum(execution->value);
+		columns[3][n] = NumericGetDatum(execution->value);
+		columns[4][n++] = TimestampTzGetDatum(execution->executed_at);
 	}
 	if (n == 0)
 		return;
 	values[0] = Int32GetDatum(tp->book_id);
 	values[1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
-	for (int c = 0; c < 4; c++)
+	for (int c = 0; c < 5; c++)
 		values[c + 2] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(tp->wiring, &note_unmatched, values);
 }
@@ -566,6 +626,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 
 	write_changed_positions(&tp);
 	write_residues(&tp);
+	funding_payments_write(wiring, book_id, &tp.payments);
 	posting_write(tp.posting);
 
 	/*
@@ -573,6 +634,17 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	 * may post more trades, and what is held in memory here must be written.
 	 */
 	write_unmatched(&tp);
+}
+
+/* The funding locks of all that the statement trades, before any other lock. */
+static void
+lock_against_fundings(TradeRow *trades, int n)
+{
+	FundedInstrument *traded = palloc_extended(sizeof(FundedInstrument) * Max(n, 1), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < n; i++)
+		traded[i] = (FundedInstrument) {trades[i].book_id, trades[i].instrument_id};
+	funding_lock(traded, n, ShareLock);
 }
 
 /*
@@ -587,6 +659,9 @@ risk_post_trades(PG_FUNCTION_ARGS)
 	int			n;
 	TradeRow   *trades = read_trades(trigger, &n);
 
+	/* what posting itself inserts is of this moment, or its transaction has the locks */
+	if (!wiring_is_writing())
+		lock_against_fundings(trades, n);
 	post_by_book(wiring, trades, sizeof(TradeRow), n, post_trades_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
@@ -608,12 +683,12 @@ static void
 insert_other_sides(Wiring *wiring, int32 book_id, int n)
 {
 	Posting    *posting = posting_begin(wiring, book_id);
-	Datum	   *columns[6];
-	Datum		values[7] = {Int32GetDatum(book_id)};
+	Datum	   *columns[7];
+	Datum		values[8] = {Int32GetDatum(book_id)};
 	char	  **assets = palloc(sizeof(char *) * n);
-	static const Oid types[6] = {INT8OID, INT4OID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID};
+	static const Oid types[7] = {INT8OID, INT4OID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
 
-	for (int c = 0; c < 6; c++)
+	for (int c = 0; c < 7; c++)
 		columns[c] = palloc(sizeof(Datum) * n);
 	for (int row = 0; row < n; row++)
 	{
@@ -641,11 +716,12 @@ insert_other_sides(Wiring *wiring, int32 book_id, int n)
 		columns[3][row] = CStringGetTextDatum(decimal_sign(qty) > 0 ? "sell" : "buy");
 		columns[4][row] = NumericGetDatum(decimal_absolute(qty));
 		columns[5][row] = NumericGetDatum(price);
+		columns[6][row] = TimestampTzGetDatum(result_int64(row, 8));
 	}
 	for (int row = 0; row < n; row++)
 		columns[0][row] = Int64GetDatum(posting_system_account(posting, ACCOUNT_LIQUIDITY,
 															   assets[row])->account_id);
-	for (int c = 0; c < 6; c++)
+	for (int c = 0; c < 7; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(wiring, &insert_mirrors, values);
 }

@@ -32,7 +32,7 @@ typedef struct Deficit
 	int			policy_version;
 
 	int64		cause;			/* of the entry that crossed the floor */
-	const char *cause_kind;		/* trade or transfer */
+	const char *cause_kind;		/* trade, funding or transfer */
 	int64		fee_cause;		/* trade whose fee is cut */
 	Numeric		fees;			/* part of the way down that fees made */
 	Numeric		operational;	/* part that is not the market's */
@@ -139,10 +139,14 @@ static const LedgerStatement add_to_costs = {
 	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
 };
 
-/* the numbers of these executions are negative, apart from those of the matching engine */
+/*
+ * The numbers of these executions are negative, apart from those of the
+ * matching engine.  Executed now, both sides at the same time: after any
+ * funding that the transaction has posted.
+ */
 static const LedgerStatement insert_takeovers = {
-	"INSERT INTO {trade} (book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
-	" SELECT $1, CASE WHEN l.trader THEN t.account_id ELSE t.liquidity_id END, t.instrument_id,"
+	"INSERT INTO {trade} (executed_at, book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
+	" SELECT (SELECT clock_timestamp()), $1, CASE WHEN l.trader THEN t.account_id ELSE t.liquidity_id END, t.instrument_id,"
 	"  t.execution_id, CASE WHEN (t.qty > 0) = l.trader THEN 'sell' ELSE 'buy' END,"
 	"  abs(t.qty), trim_scale(t.price), 'takeover'"
 	" FROM (SELECT u.*, -nextval('{schema}.trade_execution_id_seq') AS execution_id"
@@ -158,12 +162,13 @@ static const LedgerStatement insert_resets = {
 	" SELECT $1, u.account_id, u.payer_account, u.cause, u.cause_kind, u.asset_code, u.stage,"
 	"  u.shortfall, u.amount, u.balance_after - u.amount, u.balance_after,"
 	"  u.payer_before, u.payer_before - u.amount, u.owner_id, u.policy_code, u.policy_version,"
-	"  t.instrument_id, m.price, clock_timestamp() - m.observed_at"
+	"  coalesce(t.instrument_id, f.instrument_id), m.price, clock_timestamp() - m.observed_at"
 	" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WITH ORDINALITY"
 	"  AS u(account_id, payer_account, cause, cause_kind, asset_code, stage, shortfall, amount,"
 	"   balance_after, payer_before, owner_id, policy_code, policy_version, place)"
 	" LEFT JOIN {trade} t ON u.cause_kind = 'trade' AND t.book_id = $1 AND t.trade_id = u.cause"
-	" LEFT JOIN {mark_price} m ON m.instrument_id = t.instrument_id"
+	" LEFT JOIN {funding} f ON u.cause_kind = 'funding' AND f.book_id = $1 AND f.funding_id = u.cause"
+	" LEFT JOIN {mark_price} m ON m.instrument_id = coalesce(t.instrument_id, f.instrument_id)"
 	" ORDER BY u.place RETURNING reset_id",
 	14, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
@@ -467,8 +472,7 @@ read_causes(Waterfall *waterfall)
 		if (decimal_compare(before, floor) >= 0)
 		{
 			waterfall->deficits[d].cause = result_int64(row, 5);
-			waterfall->deficits[d].cause_kind =
-				strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ? "trade" : "transfer";
+			waterfall->deficits[d].cause_kind = entry_cause_kind(kind);
 		}
 		if (class == CLASS_FEE)
 		{

@@ -22,13 +22,24 @@ INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution
 VALUES (3, 2, 'buy', 1, 100, 4), (2, 2, 'sell', 1, 100, 4), (3, 1, 'buy', 1, 100, 5), (2, 1, 'sell', 1, 100, 5);
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (3, 1, 'sell', 1, 60, 6), (2, 1, 'buy', 1, 60, 6);
+-- a funding, and a trade that comes late for it
+INSERT INTO ledger.account (account_id, asset_code, owner_id) VALUES (4, 'USDT', 'dave');
+DO $$
+BEGIN
+	PERFORM risk.deposit(4, 1000);
+	PERFORM risk.pay_funding(2, -0.001, clock_timestamp());
+END
+$$;
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id, executed_at)
+VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-01-01');
 
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
 SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
-		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover'),
+		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
+		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0),
 		  'there is a row of every sort');
 
 -- What a check of verify() says after a statement, with nothing of it kept.
@@ -75,6 +86,13 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
 	('settlements', 'UPDATE ledger.settlement SET amount = amount + 1 WHERE kind = ''profit''', 'settlement'),
 	('settlements', 'DELETE FROM ledger.settlement WHERE kind = ''profit''', 'expected 0 in 0'),
+	('fundings', 'UPDATE ledger.funding_payment SET amount = amount + 1 WHERE trade_id = 0 AND account_id = 2', 'funding 1'),
+	('fundings', 'DELETE FROM ledger.funding_payment WHERE trade_id > 0', 'late_funding'),
+	('fundings', 'UPDATE ledger.funding SET rate = rate * 2', 'expected'),
+	('fundings', 'UPDATE ledger.entry SET cause = cause + 1 WHERE kind = ''funding''', 'funding'),
+	('funded_positions', 'UPDATE ledger.funding_payment SET qty = qty + 1 WHERE trade_id = 0 AND account_id = 2', 'account 2'),
+	('funded_positions', 'DELETE FROM ledger.funding_payment WHERE account_id = 4', 'account 4'),
+	('funded_positions', 'UPDATE ledger.funding SET funding_at = ''2023-12-31''', 'expected 0'),
 	('resets', 'UPDATE ledger.reset SET amount = amount + 1 WHERE stage = ''fund''', 'expected -41.00'),
 	('resets', 'UPDATE ledger.reset SET shortfall = shortfall + 1', 'account 1'),
 	('resets', 'UPDATE ledger.reset SET balance_after = balance_after + 1, balance_before = balance_before + 1 WHERE stage = ''house''', 'account 1'),
@@ -99,7 +117,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('floors', 'UPDATE ledger.balance SET amount = -1 WHERE account_id = 2', 'account 2'),
 	('floors', 'UPDATE ledger.balance SET floor = 100000 WHERE account_id = 2', 'account 2'),
 	('below_floor', 'INSERT INTO ledger.below_floor (book_id, account_id) VALUES (1, 2)', 'account 2'),
-	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, qty, value) VALUES (1, 1, 7, ''1'', 1, 1)', 'execution 7');
+	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1)', 'execution 7');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
   FROM spoilt s, LATERAL pg_temp.found(s.check_name, s.statement) f ORDER BY s.n;
 SELECT set_eq('SELECT check_name FROM spoilt UNION SELECT ''guards''', 'SELECT check_name FROM risk.verify()', 'every check was tried');
