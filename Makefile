@@ -17,8 +17,11 @@ MODULE_big = risk_ext
 OBJS = \
 	src/risk_ext.o \
 	src/decimal.o \
-	src/margin.o \
+	src/formulas.o \
+	src/arguments.o \
 	src/margin_sql.o \
+	src/account_sql.o \
+	src/margin.o \
 	src/wiring.o \
 	src/guard.o \
 	src/valuation.o \
@@ -31,6 +34,7 @@ OBJS = \
 # The install script is these parts in this order.
 SQL_PARTS = \
 	sql/formulas.sql \
+	sql/account_formulas.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \

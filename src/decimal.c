@@ -2,10 +2,11 @@
  * decimal.c
  *		Exact decimal arithmetic on NUMERIC.
  *
- * Everything is done by core's own functions, called directly; what this file
- * adds is directed rounding of a quotient and a product that is never rounded
- * without being asked.  No formula lives here, and nothing is read from tables
- * or catalogues.
+ * The numbers that ledgers hold are computed by fixed.h.  Here are the roads
+ * by core's functions, for all that does not fit there, and the face that
+ * takes and gives Numeric.  What this adds to core is directed rounding of a
+ * quotient and a product that is never rounded without being asked.  No
+ * formula lives here, and nothing is read from tables or catalogues.
  *
  * Unless said otherwise the arguments are finite.  Core's errors come through:
  * 22003 when a result has more digits than NUMERIC holds, 22012 for a division
@@ -31,6 +32,50 @@
 	DatumGetNumeric(DirectFunctionCall2(function, NumericGetDatum(a), \
 										NumericGetDatum(b)))
 
+static Numeric
+numeric_from_cstring(const char *literal)
+{
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
+											   CStringGetDatum(literal),
+											   ObjectIdGetDatum(InvalidOid),
+											   Int32GetDatum(-1)));
+}
+
+/*
+ * The stored form of NUMERIC has been the same since 9.1, and pg_upgrade relies
+ * on it, but its declaration is private to core.  So when the library is loaded
+ * it is tried on numbers of each shape: should a server ever store them
+ * otherwise, that is an error and never a wrong figure.
+ */
+void
+decimal_check_format(void)
+{
+	static const struct
+	{
+		const char *literal;
+		int64		value;
+		int			scale;
+	}			known[] = {
+		{"0.00", 0, 2}, {"-12345.678", -12345678, 3}, {"10000", 10000, 0},
+		{"0.00000000012340000", 12340000, 17}, {"9999999999999999.99", 999999999999999999, 2},
+		{"-0.0000000000000000000000000000000000000000000000000000000000000000000007", -7, 70}
+	};
+
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		struct varlena *stored = (struct varlena *) numeric_from_cstring(known[i].literal);
+		int			length = VARSIZE(stored) - VARHDRSZ;
+		char		data[FIXED_MAX_BYTES];
+		Fixed		number;
+
+		if (!fixed_decode(VARDATA(stored), length, &number) ||
+			number.value != known[i].value || number.scale != known[i].scale ||
+			fixed_encode(number, data) != length ||
+			memcmp(data, VARDATA(stored), length) != 0)
+			elog(ERROR, "risk_ext does not know how this server stores numeric");
+	}
+}
+
 /* 10 ^ exponent; a negative exponent gives exactly that many decimals. */
 static Numeric
 power_of_ten(int exponent)
@@ -38,30 +83,44 @@ power_of_ten(int exponent)
 	char		literal[16];
 
 	snprintf(literal, sizeof(literal), "1e%d", exponent);
-	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
-											   CStringGetDatum(literal),
-											   ObjectIdGetDatum(InvalidOid),
-											   Int32GetDatum(-1)));
+	return numeric_from_cstring(literal);
 }
 
-Numeric
-decimal_from_int64(int64 value)
+/* By core's functions */
+
+static Decimal
+unfit(Numeric numeric)
 {
-	return int64_to_numeric(value);
+	Decimal		result = {{0, 0}, numeric};
+
+	return result;
 }
 
-/* The exact sum. */
-Numeric
-decimal_add(Numeric a, Numeric b)
+Decimal
+dec_from_datum_slowly(Datum datum)
 {
-	return call2(numeric_add, a, b);
+	Numeric		numeric = DatumGetNumeric(datum);	/* as a whole, in memory */
+	Decimal		result;
+
+	if (fixed_decode(VARDATA(numeric), VARSIZE(numeric) - VARHDRSZ,
+					 &result.fixed))
+	{
+		result.numeric = NULL;
+		return result;
+	}
+	return unfit(numeric);
 }
 
-/* The exact difference a - b. */
-Numeric
-decimal_subtract(Numeric a, Numeric b)
+Decimal
+dec_add_slowly(Decimal a, Decimal b)
 {
-	return call2(numeric_sub, a, b);
+	return dec_from_numeric(call2(numeric_add, dec_to_numeric(a), dec_to_numeric(b)));
+}
+
+Decimal
+dec_subtract_slowly(Decimal a, Decimal b)
+{
+	return dec_from_numeric(call2(numeric_sub, dec_to_numeric(a), dec_to_numeric(b)));
 }
 
 /*
@@ -72,8 +131,8 @@ decimal_subtract(Numeric a, Numeric b)
  * the books rest on, so that case is an error here (22003).  Only factors with
  * thousands of decimals can get there.
  */
-Numeric
-decimal_multiply(Numeric a, Numeric b)
+static Numeric
+exact_product(Numeric a, Numeric b)
 {
 	Numeric		product = call2(numeric_mul, a, b);
 
@@ -91,73 +150,32 @@ decimal_multiply(Numeric a, Numeric b)
 	return product;
 }
 
-Numeric
-decimal_negate(Numeric a)
+Decimal
+dec_multiply_slowly(Decimal a, Decimal b)
 {
-	return call1(numeric_uminus, a);
+	return dec_from_numeric(exact_product(dec_to_numeric(a), dec_to_numeric(b)));
 }
 
-Numeric
-decimal_absolute(Numeric a)
+Decimal
+dec_divide_slowly(Decimal a, Decimal b)
 {
-	return call1(numeric_abs, a);
-}
-
-/* -1, 0 or 1; NaN sorts above everything, as in core. */
-int
-decimal_compare(Numeric a, Numeric b)
-{
-	int			order = DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-														  NumericGetDatum(a),
-														  NumericGetDatum(b)));
-
-	return (order > 0) - (order < 0);
-}
-
-int
-decimal_sign(Numeric a)
-{
-	return decimal_compare(a, int64_to_numeric(0));
-}
-
-Numeric
-decimal_min(Numeric a, Numeric b)
-{
-	return call2(numeric_smaller, a, b);
-}
-
-Numeric
-decimal_max(Numeric a, Numeric b)
-{
-	return call2(numeric_larger, a, b);
+	return dec_from_numeric(call2(numeric_div, dec_to_numeric(a), dec_to_numeric(b)));
 }
 
 /*
- * a / b as SQL's own operator gives it: at least 16 significant digits and not
- * fewer decimals than either argument, rounded half away from zero.
- */
-Numeric
-decimal_divide(Numeric a, Numeric b)
-{
-	return call2(numeric_div, a, b);
-}
-
-/*
- * a / b rounded to exactly scale decimals.
- *
  * The truncated integer quotient of a * 10^scale and b is exact, and so is its
  * remainder; the direction is decided by the remainder.  Rounding a quotient
  * that was itself rounded would be wrong by one unit now and then.
  */
-Numeric
-decimal_divide_rounded(Numeric a, Numeric b, int scale,
-					   DecimalRounding rounding)
+Decimal
+dec_divide_rounded_slowly(Decimal a, Decimal b, int scale,
+						  DecimalRounding rounding)
 {
-	Numeric		scaled = decimal_multiply(a, power_of_ten(scale));
-	Numeric		quotient = call2(numeric_div_trunc, scaled, b);
-	Numeric		remainder = decimal_subtract(scaled,
-											 decimal_multiply(quotient, b));
-	int			sign = decimal_sign(remainder) * decimal_sign(b);
+	Numeric		divisor = dec_to_numeric(b);
+	Numeric		scaled = exact_product(dec_to_numeric(a), power_of_ten(scale));
+	Numeric		quotient = call2(numeric_div_trunc, scaled, divisor);
+	Numeric		remainder = call2(numeric_sub, scaled, exact_product(quotient, divisor));
+	int			sign = decimal_sign(remainder) * decimal_sign(divisor);
 	bool		away = false;	/* one unit further from zero? */
 
 	Assert(scale >= 0 && scale <= NUMERIC_MAX_DISPLAY_SCALE);
@@ -179,40 +197,156 @@ decimal_divide_rounded(Numeric a, Numeric b, int scale,
 			case DECIMAL_HALF_AWAY:
 				away = decimal_compare(decimal_absolute(decimal_add(remainder,
 																	remainder)),
-									   decimal_absolute(b)) >= 0;
+									   decimal_absolute(divisor)) >= 0;
 				break;
 		}
 	}
 	if (away)
-		quotient = decimal_add(quotient, decimal_from_int64(sign));
+		quotient = call2(numeric_add, quotient, int64_to_numeric(sign));
 
-	return decimal_multiply(quotient, power_of_ten(-scale));
+	return dec_from_numeric(exact_product(quotient, power_of_ten(-scale)));
+}
+
+Decimal
+dec_round_slowly(Decimal a, int scale, DecimalRounding rounding)
+{
+	Numeric		number = dec_to_numeric(a);
+	Numeric		rounded;
+	int			order;
+
+	Assert(scale >= 0 && scale <= NUMERIC_MAX_DISPLAY_SCALE);
+
+	/* numeric_round rounds half away from zero */
+	rounded = DatumGetNumeric(DirectFunctionCall2(rounding == DECIMAL_HALF_AWAY ?
+												  numeric_round : numeric_trunc,
+												  NumericGetDatum(number),
+												  Int32GetDatum(scale)));
+	if (rounding != DECIMAL_HALF_AWAY)
+	{
+		order = decimal_compare(number, rounded);	/* 0 when nothing was cut off */
+		if (order < 0 && rounding == DECIMAL_DOWN)
+			rounded = call2(numeric_sub, rounded, power_of_ten(-scale));
+		else if (order > 0 && rounding == DECIMAL_UP)
+			rounded = call2(numeric_add, rounded, power_of_ten(-scale));
+	}
+	return dec_from_numeric(rounded);
+}
+
+Decimal
+dec_negate_slowly(Decimal a)
+{
+	return dec_from_numeric(call1(numeric_uminus, dec_to_numeric(a)));
+}
+
+/* NaN sorts above everything, as in core. */
+int
+dec_compare_slowly(Decimal a, Decimal b)
+{
+	int			order = DatumGetInt32(DirectFunctionCall2(numeric_cmp,
+														  NumericGetDatum(dec_to_numeric(a)),
+														  NumericGetDatum(dec_to_numeric(b))));
+
+	return (order > 0) - (order < 0);
+}
+
+/* Numeric in, Numeric out */
+
+Numeric
+decimal_from_int64(int64 value)
+{
+	return dec_to_numeric(dec_integer(value));
+}
+
+/* The exact sum. */
+Numeric
+decimal_add(Numeric a, Numeric b)
+{
+	return dec_to_numeric(dec_add(dec_from_numeric(a), dec_from_numeric(b)));
+}
+
+/* The exact difference a - b. */
+Numeric
+decimal_subtract(Numeric a, Numeric b)
+{
+	return dec_to_numeric(dec_subtract(dec_from_numeric(a), dec_from_numeric(b)));
+}
+
+/* The exact product, or 22003. */
+Numeric
+decimal_multiply(Numeric a, Numeric b)
+{
+	return dec_to_numeric(dec_multiply(dec_from_numeric(a), dec_from_numeric(b)));
+}
+
+Numeric
+decimal_negate(Numeric a)
+{
+	return dec_to_numeric(dec_negate(dec_from_numeric(a)));
+}
+
+Numeric
+decimal_absolute(Numeric a)
+{
+	return decimal_sign(a) < 0 ? decimal_negate(a) : a;
+}
+
+/* -1, 0 or 1; NaN sorts above everything, as in core. */
+int
+decimal_compare(Numeric a, Numeric b)
+{
+	return dec_compare(dec_from_numeric(a), dec_from_numeric(b));
+}
+
+int
+decimal_sign(Numeric a)
+{
+	return dec_compare(dec_from_numeric(a), dec_integer(0));
+}
+
+Numeric
+decimal_min(Numeric a, Numeric b)
+{
+	return decimal_compare(b, a) < 0 ? b : a;
+}
+
+Numeric
+decimal_max(Numeric a, Numeric b)
+{
+	return decimal_compare(b, a) > 0 ? b : a;
+}
+
+/*
+ * a / b as SQL's own operator gives it: at least 16 significant digits and not
+ * fewer decimals than either argument, rounded half away from zero.
+ */
+Numeric
+decimal_divide(Numeric a, Numeric b)
+{
+	Decimal		divisor = dec_from_numeric(b);
+
+	if (dec_sign(divisor) == 0)
+		return call2(numeric_div, a, b);	/* raises the error */
+	return dec_to_numeric(dec_divide(dec_from_numeric(a), divisor));
+}
+
+/* a / b rounded once, to exactly scale decimals. */
+Numeric
+decimal_divide_rounded(Numeric a, Numeric b, int scale,
+					   DecimalRounding rounding)
+{
+	Decimal		divisor = dec_from_numeric(b);
+
+	if (dec_sign(divisor) == 0)
+		return call2(numeric_div, a, b);	/* raises the error */
+	return dec_to_numeric(dec_divide_rounded(dec_from_numeric(a), divisor, scale,
+											 rounding));
 }
 
 /* a with exactly scale decimals. */
 Numeric
 decimal_round(Numeric a, int scale, DecimalRounding rounding)
 {
-	Numeric		truncated;
-	int			sign;
-
-	Assert(scale >= 0 && scale <= NUMERIC_MAX_DISPLAY_SCALE);
-
-	/* numeric_round rounds half away from zero */
-	if (rounding == DECIMAL_HALF_AWAY)
-		return DatumGetNumeric(DirectFunctionCall2(numeric_round,
-												   NumericGetDatum(a),
-												   Int32GetDatum(scale)));
-
-	truncated = DatumGetNumeric(DirectFunctionCall2(numeric_trunc,
-													NumericGetDatum(a),
-													Int32GetDatum(scale)));
-	sign = decimal_compare(a, truncated);	/* 0 when nothing was cut off */
-	if (sign < 0 && rounding == DECIMAL_DOWN)
-		return decimal_subtract(truncated, power_of_ten(-scale));
-	if (sign > 0 && rounding == DECIMAL_UP)
-		return decimal_add(truncated, power_of_ten(-scale));
-	return truncated;
+	return dec_to_numeric(dec_round(dec_from_numeric(a), scale, rounding));
 }
 
 bool

@@ -428,7 +428,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	/* what posting itself inserts nets by construction */
 	if (strcmp(trade->kind, "mirror") != 0 && strcmp(trade->kind, "takeover") != 0)
 		note_execution(tp, trade, qty,
-					   contract_value(instrument->kind, qty, trade->price, instrument->multiplier));
+					   contract_value(instrument->kind, qty, trade->price, instrument->multiplier,
+									  account->scale));
 }
 
 static void

@@ -1,0 +1,48 @@
+/*
+ * arguments.h
+ *		What SQL passes to the formulas, judged.
+ *
+ * What passes here is what the formulas take for granted.  Errors: 22023, with
+ * the name of the argument and its value.
+ */
+#ifndef RISK_ARGUMENTS_H
+#define RISK_ARGUMENTS_H
+
+#include "fmgr.h"
+
+#include "margin.h"
+
+/* Asset scales are far below; more digits could not be stored sensibly. */
+#define MAX_SCALE	38
+
+typedef enum ArgDomain
+{
+	ARG_FINITE,					/* any number */
+	ARG_NOT_NEGATIVE,
+	ARG_POSITIVE,
+	ARG_RATE					/* 0 <= x < 1 */
+} ArgDomain;
+
+extern void judge_number(Decimal value, const char *name, ArgDomain domain);
+extern int	read_scale(FunctionCallInfo fcinfo, int n);
+extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
+extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
+
+/* Argument n, which is called name, refused when outside of its domain. */
+static inline Decimal
+read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
+{
+	Decimal		value = dec_from_datum(PG_GETARG_DATUM(n));
+
+	if (!dec_is_fixed(value) ||
+		(domain != ARG_FINITE &&
+		 (value.fixed.value < 0 ||
+		  (domain == ARG_POSITIVE && value.fixed.value == 0) ||
+		  (domain == ARG_RATE && value.fixed.value != 0 &&
+		   (value.fixed.scale > 38 ||
+			fixed_magnitude(value.fixed.value) >= fixed_power(value.fixed.scale))))))
+		judge_number(value, name, domain);
+	return value;
+}
+
+#endif							/* RISK_ARGUMENTS_H */
