@@ -142,12 +142,13 @@ INSERT INTO bench.subject (subject, c, sql, groups) VALUES
 	 ' WHEN abs(qty * multiplier * mark_price) <= 1200000 THEN abs(qty * multiplier * mark_price) * 0.05 - 15300'
 	 ' ELSE abs(qty * multiplier * mark_price) * 0.1 - 75300 END),'
 	 ' sum(ceil(abs(qty * multiplier * mark_price) * 1e8 / 20) * 1e-8::numeric))::risk.margin_sums', 'GROUP BY account_id'),
-	('scan alone', 'qty', NULL, NULL);
+	('scan alone', 'fee_rate', NULL, NULL);
 
 CREATE TABLE bench.result (subject text, round int, side text, seconds float8);
 
 CREATE FUNCTION bench.query(expression text, groups text) RETURNS text LANGUAGE sql AS $$
-	SELECT format('SELECT count(x) FROM (SELECT %s AS x FROM bench.position %s OFFSET 0) AS q', expression, groups)
+	SELECT CASE WHEN groups IS NULL THEN format('SELECT count(%s) FROM bench.position', expression)
+				ELSE format('SELECT count(x) FROM (SELECT %s AS x FROM bench.position %s OFFSET 0) AS q', expression, groups) END
 $$;
 
 DO $$

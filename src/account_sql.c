@@ -31,63 +31,82 @@ PG_FUNCTION_INFO_V1(risk_sums_deserialize);
 
 /* Collateral */
 
-/*
- * balance, unrealized_pnl, initial_margin, order_reserve, holds,
- * profit_backs_margin
- */
+/* balance, unrealized_pnl, initial_margin, order_reserve, holds */
+typedef struct Collateral
+{
+	Decimal		balance;
+	Decimal		pnl;
+	Decimal		initial_margin;
+	Decimal		order_reserve;
+	Decimal		holds;
+} Collateral;
+
+static void
+read_collateral(FunctionCallInfo fcinfo, Collateral *collateral)
+{
+	read_number(fcinfo, 0, "balance", ARG_FINITE, &collateral->balance);
+	read_number(fcinfo, 1, "unrealized_pnl", ARG_FINITE, &collateral->pnl);
+	read_number(fcinfo, 2, "initial_margin", ARG_NOT_NEGATIVE, &collateral->initial_margin);
+	read_number(fcinfo, 3, "order_reserve", ARG_NOT_NEGATIVE, &collateral->order_reserve);
+	read_number(fcinfo, 4, "holds", ARG_NOT_NEGATIVE, &collateral->holds);
+}
+
+/* and profit_backs_margin */
 Datum
 risk_withdrawable(PG_FUNCTION_ARGS)
 {
-	Decimal		result;
+	Collateral	c;
 
-	result = account_withdrawable(read_number(fcinfo, 0, "balance", ARG_FINITE),
-								  read_number(fcinfo, 1, "unrealized_pnl", ARG_FINITE),
-								  read_number(fcinfo, 2, "initial_margin", ARG_NOT_NEGATIVE),
-								  read_number(fcinfo, 3, "order_reserve", ARG_NOT_NEGATIVE),
-								  read_number(fcinfo, 4, "holds", ARG_NOT_NEGATIVE),
-								  PG_GETARG_BOOL(5));
-	PG_RETURN_NUMERIC(dec_to_numeric(result));
+	read_collateral(fcinfo, &c);
+	PG_RETURN_NUMERIC(dec_to_numeric(account_withdrawable(c.balance, c.pnl, c.initial_margin,
+														  c.order_reserve, c.holds,
+														  PG_GETARG_BOOL(5))));
 }
 
-/* balance, unrealized_pnl, initial_margin, order_reserve, holds */
 Datum
 risk_free_collateral(PG_FUNCTION_ARGS)
 {
-	Decimal		result;
+	Collateral	c;
 
-	result = account_free_collateral(read_number(fcinfo, 0, "balance", ARG_FINITE),
-									 read_number(fcinfo, 1, "unrealized_pnl", ARG_FINITE),
-									 read_number(fcinfo, 2, "initial_margin", ARG_NOT_NEGATIVE),
-									 read_number(fcinfo, 3, "order_reserve", ARG_NOT_NEGATIVE),
-									 read_number(fcinfo, 4, "holds", ARG_NOT_NEGATIVE));
-	PG_RETURN_NUMERIC(dec_to_numeric(result));
+	read_collateral(fcinfo, &c);
+	PG_RETURN_NUMERIC(dec_to_numeric(account_free_collateral(c.balance, c.pnl, c.initial_margin,
+															 c.order_reserve, c.holds)));
 }
 
 /* free_collateral, price, leverage, lot, fee_rate, multiplier, kind */
 Datum
 risk_max_order_qty(PG_FUNCTION_ARGS)
 {
-	Decimal		result;
+	Decimal		free_collateral;
+	Decimal		price;
+	Decimal		leverage;
+	Decimal		lot;
+	Decimal		fee_rate;
+	Decimal		multiplier;
 
-	result = largest_order(read_kind(fcinfo, 6),
-						   read_number(fcinfo, 0, "free_collateral", ARG_FINITE),
-						   read_number(fcinfo, 1, "price", ARG_POSITIVE),
-						   read_number(fcinfo, 2, "leverage", ARG_POSITIVE),
-						   read_number(fcinfo, 4, "fee_rate", ARG_RATE),
-						   read_number(fcinfo, 3, "lot", ARG_POSITIVE),
-						   read_number(fcinfo, 5, "multiplier", ARG_POSITIVE));
-	PG_RETURN_NUMERIC(dec_to_numeric(result));
+	read_number(fcinfo, 0, "free_collateral", ARG_FINITE, &free_collateral);
+	read_number(fcinfo, 1, "price", ARG_POSITIVE, &price);
+	read_number(fcinfo, 2, "leverage", ARG_POSITIVE, &leverage);
+	read_number(fcinfo, 3, "lot", ARG_POSITIVE, &lot);
+	read_number(fcinfo, 4, "fee_rate", ARG_RATE, &fee_rate);
+	read_number(fcinfo, 5, "multiplier", ARG_POSITIVE, &multiplier);
+	PG_RETURN_NUMERIC(dec_to_numeric(largest_order(read_kind(fcinfo, 6), free_collateral, price,
+												   leverage, fee_rate, lot, multiplier)));
 }
 
 /* qty, index_then, index_now, multiplier */
 Datum
 risk_funding_payment(PG_FUNCTION_ARGS)
 {
-	Decimal		qty = read_number(fcinfo, 0, "qty", ARG_FINITE);
-	Decimal		index_then = read_number(fcinfo, 1, "index_then", ARG_FINITE);
-	Decimal		index_now = read_number(fcinfo, 2, "index_now", ARG_FINITE);
-	Decimal		multiplier = read_number(fcinfo, 3, "multiplier", ARG_POSITIVE);
+	Decimal		qty;
+	Decimal		index_then;
+	Decimal		index_now;
+	Decimal		multiplier;
 
+	read_number(fcinfo, 0, "qty", ARG_FINITE, &qty);
+	read_number(fcinfo, 1, "index_then", ARG_FINITE, &index_then);
+	read_number(fcinfo, 2, "index_now", ARG_FINITE, &index_now);
+	read_number(fcinfo, 3, "multiplier", ARG_POSITIVE, &multiplier);
 	PG_RETURN_NUMERIC(dec_to_numeric(dec_multiply(dec_multiply(qty, multiplier),
 												  dec_subtract(index_then, index_now))));
 }
@@ -98,11 +117,11 @@ risk_funding_payment(PG_FUNCTION_ARGS)
 static Datum
 ratio(FunctionCallInfo fcinfo, const char *name, bool equity_above, int factor)
 {
-	Decimal		equity = read_number(fcinfo, 0, "equity", ARG_FINITE);
-	Decimal		other = read_number(fcinfo, 1, name, ARG_NOT_NEGATIVE);
-	Decimal		above = equity_above ? equity : other;
-	Decimal		below = equity_above ? other : equity;
+	Decimal		above;
+	Decimal		below;
 
+	read_number(fcinfo, 0, "equity", ARG_FINITE, equity_above ? &above : &below);
+	read_number(fcinfo, 1, name, ARG_NOT_NEGATIVE, equity_above ? &below : &above);
 	if (dec_sign(below) <= 0)
 		PG_RETURN_NULL();
 	PG_RETURN_NUMERIC(dec_to_numeric(dec_divide(dec_multiply(above, dec_integer(factor)),
@@ -159,7 +178,7 @@ new_sums(MemoryContext context)
 }
 
 /* What does not fit 128 bits has to live as long as the sums. */
-static inline void
+fixed_inline void
 add_to(Decimal *sum, Decimal value, MemoryContext context)
 {
 	if (dec_are_fixed(*sum, value) && likely(fixed_add(sum->fixed, value.fixed, &sum->fixed)))
@@ -168,7 +187,7 @@ add_to(Decimal *sum, Decimal value, MemoryContext context)
 		MemoryContext caller = MemoryContextSwitchTo(context);
 		Numeric		before = sum->numeric;
 
-		*sum = dec_add_slowly(*sum, value);
+		*sum = dec_add(*sum, value);
 		if (before != NULL && before != sum->numeric)
 			pfree(before);
 		MemoryContextSwitchTo(caller);
@@ -176,7 +195,7 @@ add_to(Decimal *sum, Decimal value, MemoryContext context)
 }
 
 /* The state of the aggregate, or NULL when a row with NULLs came first. */
-static inline MarginSums *
+fixed_inline MarginSums *
 begin_step(FunctionCallInfo fcinfo, int nargs, MemoryContext *context, bool *skip)
 {
 	if (!AggCheckCallContext(fcinfo, context))
@@ -189,7 +208,7 @@ begin_step(FunctionCallInfo fcinfo, int nargs, MemoryContext *context, bool *ski
 	return *skip ? NULL : new_sums(*context);
 }
 
-static inline Datum
+fixed_inline Datum
 end_step(FunctionCallInfo fcinfo, MarginSums *sums)
 {
 	if (sums == NULL)
@@ -197,18 +216,21 @@ end_step(FunctionCallInfo fcinfo, MarginSums *sums)
 	PG_RETURN_POINTER(sums);
 }
 
-/* qty, cost, mark_price, multiplier, kind */
-static inline Decimal
-read_position(FunctionCallInfo fcinfo, Decimal *pnl)
+/* qty, cost, mark_price, multiplier, kind: the signed value and the profit */
+fixed_inline void
+read_position(FunctionCallInfo fcinfo, Decimal *value, Decimal *pnl)
 {
-	ContractKind kind = read_kind(fcinfo, 5);
-	Decimal		value = holding_value(kind,
-									  read_number(fcinfo, 1, "qty", ARG_FINITE),
-									  read_number(fcinfo, 3, "mark_price", ARG_POSITIVE),
-									  read_number(fcinfo, 4, "multiplier", ARG_POSITIVE));
+	Decimal		qty;
+	Decimal		cost;
+	Decimal		mark_price;
+	Decimal		multiplier;
 
-	*pnl = dec_subtract(value, read_number(fcinfo, 2, "cost", ARG_FINITE));
-	return dec_absolute(value);
+	read_number(fcinfo, 1, "qty", ARG_FINITE, &qty);
+	read_number(fcinfo, 2, "cost", ARG_FINITE, &cost);
+	read_number(fcinfo, 3, "mark_price", ARG_POSITIVE, &mark_price);
+	read_number(fcinfo, 4, "multiplier", ARG_POSITIVE, &multiplier);
+	*value = holding_value(read_kind(fcinfo, 5), qty, mark_price, multiplier);
+	*pnl = dec_subtract(*value, cost);
 }
 
 Datum
@@ -220,9 +242,10 @@ risk_sum_pnl_step(PG_FUNCTION_ARGS)
 
 	if (!skip)
 	{
+		Decimal		value;
 		Decimal		pnl;
 
-		read_position(fcinfo, &pnl);
+		read_position(fcinfo, &value, &pnl);
 		add_to(&sums->pnl, pnl, context);
 		sums->any = true;
 	}
@@ -252,11 +275,14 @@ risk_sum_margins_step(PG_FUNCTION_ARGS)
 
 	if (!skip)
 	{
-		Decimal		pnl;
-		Decimal		notional = read_position(fcinfo, &pnl);
 		const TierTable *tiers = read_tiers(fcinfo, 6);
-		Decimal		leverage = read_number(fcinfo, 8, "leverage", ARG_POSITIVE);
+		Decimal		leverage;
+		Decimal		notional;
+		Decimal		pnl;
 
+		read_number(fcinfo, 8, "leverage", ARG_POSITIVE, &leverage);
+		read_position(fcinfo, &notional, &pnl);
+		notional = dec_absolute(notional);
 		add_to(&sums->pnl, pnl, context);
 		add_to(&sums->notional, notional, context);
 		add_to(&sums->maintenance, maintenance_margin_by_tiers(tiers, notional), context);

@@ -10,7 +10,7 @@
 
 #include "fmgr.h"
 
-#include "margin.h"
+#include "formulas.h"
 
 /* Asset scales are far below; more digits could not be stored sensibly. */
 #define MAX_SCALE	38
@@ -23,26 +23,25 @@ typedef enum ArgDomain
 	ARG_RATE					/* 0 <= x < 1 */
 } ArgDomain;
 
-extern void judge_number(Decimal value, const char *name, ArgDomain domain);
+extern void judge_number(const Decimal *value, const char *name, ArgDomain domain);
 extern int	read_scale(FunctionCallInfo fcinfo, int n);
 extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
 extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
 
 /* Argument n, which is called name, refused when outside of its domain. */
-static inline Decimal
-read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
+fixed_inline void
+read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain,
+			Decimal *value)
 {
-	Decimal		value = dec_from_datum(PG_GETARG_DATUM(n));
+	int			sign = dec_decode(PG_GETARG_DATUM(n), value);
 
-	if (!dec_is_fixed(value) ||
-		(domain != ARG_FINITE &&
-		 (value.fixed.value < 0 ||
-		  (domain == ARG_POSITIVE && value.fixed.value == 0) ||
-		  (domain == ARG_RATE && value.fixed.value != 0 &&
-		   (value.fixed.scale > 38 ||
-			fixed_magnitude(value.fixed.value) >= fixed_power(value.fixed.scale))))))
+	if (sign == DECIMAL_UNFIT ||
+		(domain != ARG_FINITE && sign < 0) ||
+		(domain == ARG_POSITIVE && sign == 0) ||
+		(domain == ARG_RATE && sign > 0 &&
+		 (value->fixed.scale > 38 ||
+		  fixed_magnitude(value->fixed.value) >= fixed_power(value->fixed.scale))))
 		judge_number(value, name, domain);
-	return value;
 }
 
 #endif							/* RISK_ARGUMENTS_H */

@@ -70,7 +70,7 @@ decimal_check_format(void)
 
 		if (!fixed_decode(VARDATA(stored), length, &number) ||
 			number.value != known[i].value || number.scale != known[i].scale ||
-			fixed_encode(number, data) != length ||
+			fixed_encode(number.value, number.scale, data) != length ||
 			memcmp(data, VARDATA(stored), length) != 0)
 			elog(ERROR, "risk_ext does not know how this server stores numeric");
 	}
@@ -86,42 +86,42 @@ power_of_ten(int exponent)
 	return numeric_from_cstring(literal);
 }
 
-/* By core's functions */
-
-static Decimal
-unfit(Numeric numeric)
+/*
+ * A numeric as SQL passes it.  Read where it lies: PG_GETARG_NUMERIC would
+ * copy what comes from a table with a short length word.
+ */
+int
+dec_decode(Datum datum, Decimal *result)
 {
-	Decimal		result = {{0, 0}, numeric};
+	struct varlena *stored = (struct varlena *) DatumGetPointer(datum);
 
-	return result;
-}
-
-Decimal
-dec_from_datum_slowly(Datum datum)
-{
-	Numeric		numeric = DatumGetNumeric(datum);	/* as a whole, in memory */
-	Decimal		result;
-
-	if (fixed_decode(VARDATA(numeric), VARSIZE(numeric) - VARHDRSZ,
-					 &result.fixed))
+	if (unlikely(VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored)))
+		stored = PG_DETOAST_DATUM(datum);
+	result->numeric = NULL;
+	if (unlikely(!fixed_decode(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored),
+							   &result->fixed)))
 	{
-		result.numeric = NULL;
-		return result;
+		result->fixed.value = 0;
+		result->fixed.scale = 0;
+		result->numeric = DatumGetNumeric(PointerGetDatum(stored));
+		return DECIMAL_UNFIT;
 	}
-	return unfit(numeric);
+	return fixed_sign(result->fixed);
 }
 
-Decimal
-dec_add_slowly(Decimal a, Decimal b)
+Numeric
+dec_encode(FixedInt value, int scale)
 {
-	return dec_from_numeric(call2(numeric_add, dec_to_numeric(a), dec_to_numeric(b)));
+	char		data[FIXED_MAX_BYTES];
+	int			length = fixed_encode(value, scale, data);
+	struct varlena *result = palloc(VARHDRSZ + length);
+
+	SET_VARSIZE(result, VARHDRSZ + length);
+	memcpy(VARDATA(result), data, length);
+	return (Numeric) result;
 }
 
-Decimal
-dec_subtract_slowly(Decimal a, Decimal b)
-{
-	return dec_from_numeric(call2(numeric_sub, dec_to_numeric(a), dec_to_numeric(b)));
-}
+/* By core's functions */
 
 /*
  * The exact product.
@@ -132,7 +132,7 @@ dec_subtract_slowly(Decimal a, Decimal b)
  * thousands of decimals can get there.
  */
 static Numeric
-exact_product(Numeric a, Numeric b)
+multiply_by_core(Numeric a, Numeric b)
 {
 	Numeric		product = call2(numeric_mul, a, b);
 
@@ -150,35 +150,19 @@ exact_product(Numeric a, Numeric b)
 	return product;
 }
 
-Decimal
-dec_multiply_slowly(Decimal a, Decimal b)
-{
-	return dec_from_numeric(exact_product(dec_to_numeric(a), dec_to_numeric(b)));
-}
-
-Decimal
-dec_divide_slowly(Decimal a, Decimal b)
-{
-	return dec_from_numeric(call2(numeric_div, dec_to_numeric(a), dec_to_numeric(b)));
-}
-
 /*
  * The truncated integer quotient of a * 10^scale and b is exact, and so is its
  * remainder; the direction is decided by the remainder.  Rounding a quotient
  * that was itself rounded would be wrong by one unit now and then.
  */
-Decimal
-dec_divide_rounded_slowly(Decimal a, Decimal b, int scale,
-						  DecimalRounding rounding)
+static Numeric
+divide_rounded_by_core(Numeric a, Numeric b, int scale, DecimalRounding rounding)
 {
-	Numeric		divisor = dec_to_numeric(b);
-	Numeric		scaled = exact_product(dec_to_numeric(a), power_of_ten(scale));
-	Numeric		quotient = call2(numeric_div_trunc, scaled, divisor);
-	Numeric		remainder = call2(numeric_sub, scaled, exact_product(quotient, divisor));
-	int			sign = decimal_sign(remainder) * decimal_sign(divisor);
+	Numeric		scaled = multiply_by_core(a, power_of_ten(scale));
+	Numeric		quotient = call2(numeric_div_trunc, scaled, b);
+	Numeric		remainder = call2(numeric_sub, scaled, multiply_by_core(quotient, b));
+	int			sign = decimal_sign(remainder) * decimal_sign(b);
 	bool		away = false;	/* one unit further from zero? */
-
-	Assert(scale >= 0 && scale <= NUMERIC_MAX_DISPLAY_SCALE);
 
 	/*
 	 * The remainder has the sign of the dividend, so that sign is that of the
@@ -197,56 +181,83 @@ dec_divide_rounded_slowly(Decimal a, Decimal b, int scale,
 			case DECIMAL_HALF_AWAY:
 				away = decimal_compare(decimal_absolute(decimal_add(remainder,
 																	remainder)),
-									   decimal_absolute(divisor)) >= 0;
+									   decimal_absolute(b)) >= 0;
 				break;
 		}
 	}
 	if (away)
 		quotient = call2(numeric_add, quotient, int64_to_numeric(sign));
-
-	return dec_from_numeric(exact_product(quotient, power_of_ten(-scale)));
+	return multiply_by_core(quotient, power_of_ten(-scale));
 }
 
-Decimal
-dec_round_slowly(Decimal a, int scale, DecimalRounding rounding)
+static Numeric
+round_by_core(Numeric a, int scale, DecimalRounding rounding)
 {
-	Numeric		number = dec_to_numeric(a);
-	Numeric		rounded;
+	/* numeric_round rounds half away from zero */
+	Numeric		rounded = DatumGetNumeric(DirectFunctionCall2(rounding == DECIMAL_HALF_AWAY ?
+															  numeric_round : numeric_trunc,
+															  NumericGetDatum(a),
+															  Int32GetDatum(scale)));
+	int			order;
+
+	if (rounding == DECIMAL_HALF_AWAY)
+		return rounded;
+	order = decimal_compare(a, rounded);	/* 0 when nothing was cut off */
+	if (order < 0 && rounding == DECIMAL_DOWN)
+		return call2(numeric_sub, rounded, power_of_ten(-scale));
+	if (order > 0 && rounding == DECIMAL_UP)
+		return call2(numeric_add, rounded, power_of_ten(-scale));
+	return rounded;
+}
+
+/*
+ * Any operation on the numbers a and b; scale and rounding are those of the
+ * operations that round.  What core makes of it may well fit again.
+ */
+void
+dec_compute_by_core(DecimalOperation operation,
+					FixedInt value_a, int scale_a, Numeric numeric_a,
+					FixedInt value_b, int scale_b, Numeric numeric_b,
+					int scale, DecimalRounding rounding, Decimal *result)
+{
+	Numeric		a = numeric_a != NULL ? numeric_a : dec_encode(value_a, scale_a);
+	Numeric		b = numeric_b != NULL ? numeric_b : dec_encode(value_b, scale_b);
+	Numeric		computed = NULL;
 	int			order;
 
 	Assert(scale >= 0 && scale <= NUMERIC_MAX_DISPLAY_SCALE);
 
-	/* numeric_round rounds half away from zero */
-	rounded = DatumGetNumeric(DirectFunctionCall2(rounding == DECIMAL_HALF_AWAY ?
-												  numeric_round : numeric_trunc,
-												  NumericGetDatum(number),
-												  Int32GetDatum(scale)));
-	if (rounding != DECIMAL_HALF_AWAY)
+	switch (operation)
 	{
-		order = decimal_compare(number, rounded);	/* 0 when nothing was cut off */
-		if (order < 0 && rounding == DECIMAL_DOWN)
-			rounded = call2(numeric_sub, rounded, power_of_ten(-scale));
-		else if (order > 0 && rounding == DECIMAL_UP)
-			rounded = call2(numeric_add, rounded, power_of_ten(-scale));
+		case DEC_ADD:
+			computed = call2(numeric_add, a, b);
+			break;
+		case DEC_SUBTRACT:
+			computed = call2(numeric_sub, a, b);
+			break;
+		case DEC_MULTIPLY:
+			computed = multiply_by_core(a, b);
+			break;
+		case DEC_DIVIDE:
+			computed = call2(numeric_div, a, b);
+			break;
+		case DEC_DIVIDE_ROUNDED:
+			computed = divide_rounded_by_core(a, b, scale, rounding);
+			break;
+		case DEC_ROUND:
+			computed = round_by_core(a, scale, rounding);
+			break;
+		case DEC_NEGATE:
+			computed = call1(numeric_uminus, a);
+			break;
+		case DEC_COMPARE:
+			/* NaN sorts above everything, as in core */
+			order = DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a),
+													  NumericGetDatum(b)));
+			*result = dec_integer((order > 0) - (order < 0));
+			return;
 	}
-	return dec_from_numeric(rounded);
-}
-
-Decimal
-dec_negate_slowly(Decimal a)
-{
-	return dec_from_numeric(call1(numeric_uminus, dec_to_numeric(a)));
-}
-
-/* NaN sorts above everything, as in core. */
-int
-dec_compare_slowly(Decimal a, Decimal b)
-{
-	int			order = DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-														  NumericGetDatum(dec_to_numeric(a)),
-														  NumericGetDatum(dec_to_numeric(b))));
-
-	return (order > 0) - (order < 0);
+	dec_decode(NumericGetDatum(computed), result);
 }
 
 /* Numeric in, Numeric out */

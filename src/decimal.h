@@ -65,25 +65,54 @@ extern int	decimal_integer_digits(Numeric a);	/* digits before the point, 0
 												 * when |a| < 1 */
 extern char *decimal_to_cstring(Numeric a);
 
-/* Decimal in, Decimal out: the roads by core's functions, in decimal.c */
+/* Decimal in, Decimal out */
+
+typedef enum DecimalOperation
+{
+	DEC_ADD,
+	DEC_SUBTRACT,
+	DEC_MULTIPLY,
+	DEC_DIVIDE,
+	DEC_DIVIDE_ROUNDED,
+	DEC_ROUND,
+	DEC_NEGATE,
+	DEC_COMPARE					/* the result is -1, 0 or 1 */
+} DecimalOperation;
 
 extern void decimal_check_format(void);
-
-extern Decimal dec_from_datum_slowly(Datum datum);
-extern Decimal dec_add_slowly(Decimal a, Decimal b);
-extern Decimal dec_subtract_slowly(Decimal a, Decimal b);
-extern Decimal dec_multiply_slowly(Decimal a, Decimal b);
-extern Decimal dec_divide_slowly(Decimal a, Decimal b);
-extern Decimal dec_divide_rounded_slowly(Decimal a, Decimal b, int scale,
-										 DecimalRounding rounding);
-extern Decimal dec_round_slowly(Decimal a, int scale, DecimalRounding rounding);
-extern Decimal dec_negate_slowly(Decimal a);
-extern int	dec_compare_slowly(Decimal a, Decimal b);
+extern int	dec_decode(Datum datum, Decimal *result);	/* its sign, or */
+#define DECIMAL_UNFIT 2			/* when it has a numeric */
+extern Numeric dec_encode(FixedInt value, int scale);
+extern void dec_compute_by_core(DecimalOperation operation,
+								FixedInt value_a, int scale_a, Numeric numeric_a,
+								FixedInt value_b, int scale_b, Numeric numeric_b,
+								int scale, DecimalRounding rounding,
+								Decimal *result);
 
 #define dec_is_fixed(a)			likely((a).numeric == NULL)
 #define dec_are_fixed(a, b)		likely((a).numeric == NULL && (b).numeric == NULL)
 
-static inline Decimal
+/*
+ * The road by core's functions.  Field by field, so that the compiler need not
+ * keep a number in memory on the other road.
+ */
+fixed_inline Decimal
+dec_by_core(DecimalOperation operation, Decimal a, Decimal b, int scale,
+			DecimalRounding rounding)
+{
+	Decimal		stored;
+	Decimal		result;
+
+	dec_compute_by_core(operation, a.fixed.value, a.fixed.scale, a.numeric,
+						b.fixed.value, b.fixed.scale, b.numeric, scale, rounding,
+						&stored);
+	result.fixed.value = stored.fixed.value;
+	result.fixed.scale = stored.fixed.scale;
+	result.numeric = stored.numeric;
+	return result;
+}
+
+fixed_inline Decimal
 dec_integer(int64 value)
 {
 	Decimal		result = {{value, 0}, NULL};
@@ -91,47 +120,28 @@ dec_integer(int64 value)
 	return result;
 }
 
-/*
- * A numeric as SQL passes it.  Read where it lies: PG_GETARG_NUMERIC would
- * copy what comes from a table with a short length word.
- */
-static inline Decimal
+fixed_inline Decimal
 dec_from_datum(Datum datum)
 {
-	struct varlena *stored = (struct varlena *) DatumGetPointer(datum);
 	Decimal		result;
 
-	result.numeric = NULL;
-	if (likely(!VARATT_IS_EXTERNAL(stored) && !VARATT_IS_COMPRESSED(stored)) &&
-		likely(fixed_decode(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored),
-							&result.fixed)))
-		return result;
-	return dec_from_datum_slowly(datum);
+	dec_decode(datum, &result);
+	return result;
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_from_numeric(Numeric numeric)
 {
 	return dec_from_datum(NumericGetDatum(numeric));
 }
 
-static inline Numeric
+fixed_inline Numeric
 dec_to_numeric(Decimal a)
 {
-	if (dec_is_fixed(a))
-	{
-		char		data[FIXED_MAX_BYTES];
-		int			length = fixed_encode(a.fixed, data);
-		struct varlena *result = palloc(VARHDRSZ + length);
-
-		SET_VARSIZE(result, VARHDRSZ + length);
-		memcpy(VARDATA(result), data, length);
-		return (Numeric) result;
-	}
-	return a.numeric;
+	return dec_is_fixed(a) ? dec_encode(a.fixed.value, a.fixed.scale) : a.numeric;
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_add(Decimal a, Decimal b)
 {
 	Decimal		result;
@@ -139,10 +149,10 @@ dec_add(Decimal a, Decimal b)
 	result.numeric = NULL;
 	if (dec_are_fixed(a, b) && likely(fixed_add(a.fixed, b.fixed, &result.fixed)))
 		return result;
-	return dec_add_slowly(a, b);
+	return dec_by_core(DEC_ADD, a, b, 0, DECIMAL_DOWN);
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_subtract(Decimal a, Decimal b)
 {
 	Decimal		result;
@@ -150,11 +160,11 @@ dec_subtract(Decimal a, Decimal b)
 	result.numeric = NULL;
 	if (dec_are_fixed(a, b) && likely(fixed_subtract(a.fixed, b.fixed, &result.fixed)))
 		return result;
-	return dec_subtract_slowly(a, b);
+	return dec_by_core(DEC_SUBTRACT, a, b, 0, DECIMAL_DOWN);
 }
 
 /* exact */
-static inline Decimal
+fixed_inline Decimal
 dec_multiply(Decimal a, Decimal b)
 {
 	Decimal		result;
@@ -162,11 +172,11 @@ dec_multiply(Decimal a, Decimal b)
 	result.numeric = NULL;
 	if (dec_are_fixed(a, b) && likely(fixed_multiply(a.fixed, b.fixed, &result.fixed)))
 		return result;
-	return dec_multiply_slowly(a, b);
+	return dec_by_core(DEC_MULTIPLY, a, b, 0, DECIMAL_DOWN);
 }
 
 /* b not zero */
-static inline Decimal
+fixed_inline Decimal
 dec_divide(Decimal a, Decimal b)
 {
 	Decimal		result;
@@ -176,11 +186,11 @@ dec_divide(Decimal a, Decimal b)
 		likely(fixed_divide(a.fixed, b.fixed, fixed_quotient_scale(a.fixed, b.fixed),
 							FIXED_HALF_AWAY, &result.fixed)))
 		return result;
-	return dec_divide_slowly(a, b);
+	return dec_by_core(DEC_DIVIDE, a, b, 0, DECIMAL_DOWN);
 }
 
 /* b not zero */
-static inline Decimal
+fixed_inline Decimal
 dec_divide_rounded(Decimal a, Decimal b, int scale, DecimalRounding rounding)
 {
 	Decimal		result;
@@ -189,10 +199,10 @@ dec_divide_rounded(Decimal a, Decimal b, int scale, DecimalRounding rounding)
 	if (dec_are_fixed(a, b) &&
 		likely(fixed_divide(a.fixed, b.fixed, scale, rounding, &result.fixed)))
 		return result;
-	return dec_divide_rounded_slowly(a, b, scale, rounding);
+	return dec_by_core(DEC_DIVIDE_ROUNDED, a, b, scale, rounding);
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_round(Decimal a, int scale, DecimalRounding rounding)
 {
 	Decimal		result;
@@ -200,48 +210,48 @@ dec_round(Decimal a, int scale, DecimalRounding rounding)
 	result.numeric = NULL;
 	if (dec_is_fixed(a) && likely(fixed_round(a.fixed, scale, rounding, &result.fixed)))
 		return result;
-	return dec_round_slowly(a, scale, rounding);
+	return dec_by_core(DEC_ROUND, a, a, scale, rounding);
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_negate(Decimal a)
 {
 	if (!dec_is_fixed(a))
-		return dec_negate_slowly(a);
+		return dec_by_core(DEC_NEGATE, a, a, 0, DECIMAL_DOWN);
 	a.fixed = fixed_negate(a.fixed);
 	return a;
 }
 
 /* -1, 0, 1 */
-static inline int
+fixed_inline int
 dec_compare(Decimal a, Decimal b)
 {
 	if (dec_are_fixed(a, b))
 		return fixed_compare(a.fixed, b.fixed);
-	return dec_compare_slowly(a, b);
+	return (int) dec_by_core(DEC_COMPARE, a, b, 0, DECIMAL_DOWN).fixed.value;
 }
 
 /* -1, 0, 1 */
-static inline int
+fixed_inline int
 dec_sign(Decimal a)
 {
 	return dec_is_fixed(a) ? fixed_sign(a.fixed) : decimal_sign(a.numeric);
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_absolute(Decimal a)
 {
 	return dec_sign(a) < 0 ? dec_negate(a) : a;
 }
 
 /* of equals, the first */
-static inline Decimal
+fixed_inline Decimal
 dec_min(Decimal a, Decimal b)
 {
 	return dec_compare(b, a) < 0 ? b : a;
 }
 
-static inline Decimal
+fixed_inline Decimal
 dec_max(Decimal a, Decimal b)
 {
 	return dec_compare(b, a) > 0 ? b : a;

@@ -44,6 +44,12 @@ typedef enum FixedRounding
 	FIXED_HALF_AWAY				/* to nearest, ties away from zero */
 } FixedRounding;
 
+/*
+ * Always: a number passed through memory is written in halves and read as a
+ * whole, which costs more than the arithmetic.
+ */
+#define fixed_inline static inline __attribute__((always_inline))
+
 #define fixed_likely(x)		__builtin_expect((x) != 0, 1)
 #define fixed_unlikely(x)	__builtin_expect((x) != 0, 0)
 
@@ -57,20 +63,20 @@ static const uint64_t fixed_powers[20] = {
 	UINT64_C(10000000000000000000)
 };
 
-static inline FixedUint
+fixed_inline FixedUint
 fixed_magnitude(FixedInt value)
 {
 	return value < 0 ? -(FixedUint) value : (FixedUint) value;
 }
 
-static inline int
+fixed_inline int
 fixed_sign(Fixed a)
 {
 	return (a.value > 0) - (a.value < 0);
 }
 
 /* 10^n, 0 <= n <= 38 */
-static inline FixedUint
+fixed_inline FixedUint
 fixed_power(int n)
 {
 	return n < 20 ? fixed_powers[n] :
@@ -78,7 +84,7 @@ fixed_power(int n)
 }
 
 /* a * b, 256 bits */
-static inline void
+fixed_inline void
 fixed_wide_product(FixedUint a, FixedUint b, FixedUint *high, FixedUint *low)
 {
 	uint64_t	a0 = (uint64_t) a;
@@ -95,7 +101,7 @@ fixed_wide_product(FixedUint a, FixedUint b, FixedUint *high, FixedUint *low)
 }
 
 /* a * b, when it is at most FIXED_MAX */
-static inline bool
+fixed_inline bool
 fixed_product(FixedUint a, FixedUint b, FixedUint *product)
 {
 	if (fixed_likely(((a | b) >> 64) == 0))
@@ -185,7 +191,7 @@ fixed_wide_quotient(FixedUint high, FixedUint low, FixedUint divisor,
 }
 
 /* a with more decimals: the same number */
-static inline bool
+fixed_inline bool
 fixed_extend(Fixed *a, int scale)
 {
 	int			more = scale - a->scale;
@@ -202,7 +208,7 @@ fixed_extend(Fixed *a, int scale)
 	return true;
 }
 
-static inline bool
+fixed_inline bool
 fixed_add(Fixed a, Fixed b, Fixed *sum)
 {
 	FixedInt	value;
@@ -219,20 +225,20 @@ fixed_add(Fixed a, Fixed b, Fixed *sum)
 	return true;
 }
 
-static inline Fixed
+fixed_inline Fixed
 fixed_negate(Fixed a)
 {
 	a.value = -a.value;
 	return a;
 }
 
-static inline bool
+fixed_inline bool
 fixed_subtract(Fixed a, Fixed b, Fixed *difference)
 {
 	return fixed_add(a, fixed_negate(b), difference);
 }
 
-static inline bool
+fixed_inline bool
 fixed_multiply(Fixed a, Fixed b, Fixed *product)
 {
 	FixedUint	magnitude;
@@ -252,7 +258,7 @@ fixed_multiply(Fixed a, Fixed b, Fixed *product)
 }
 
 /* -1, 0 or 1 */
-static inline int
+fixed_inline int
 fixed_compare(Fixed a, Fixed b)
 {
 	if (a.scale != b.scale &&
@@ -265,7 +271,7 @@ fixed_compare(Fixed a, Fixed b)
 }
 
 /* One more than the truncated quotient?  Its sign is that of the exact one. */
-static inline bool
+fixed_inline bool
 fixed_rounds_away(FixedUint remainder, FixedUint divisor, bool negative,
 				  FixedRounding rounding)
 {
@@ -276,48 +282,52 @@ fixed_rounds_away(FixedUint remainder, FixedUint divisor, bool negative,
 	return (rounding == FIXED_DOWN) == negative;
 }
 
-/* a / b with exactly scale decimals, b not zero */
+/* dividend * 10^shift / divisor as an integer; the divisor is not zero */
 static inline bool
-fixed_divide(Fixed a, Fixed b, int scale, FixedRounding rounding, Fixed *quotient)
+fixed_quotient(FixedUint dividend, FixedUint divisor, int shift, bool negative,
+			   FixedRounding rounding, FixedUint *quotient)
 {
-	int			shift = scale + b.scale - a.scale;
-	FixedUint	dividend = fixed_magnitude(a.value);
-	FixedUint	divisor = fixed_magnitude(b.value);
 	FixedUint	high = 0;
 	FixedUint	remainder;
-	FixedUint	result;
-	bool		negative = (a.value < 0) != (b.value < 0);
 
-	if (fixed_unlikely(scale > FIXED_MAX_SCALE))
-		return false;
-	if (dividend == 0)
-		result = 0;
-	else
+	if (shift > 0)
 	{
-		if (shift > 0)
-		{
-			if (shift > 38)
-				return false;
+		if (shift > 38)
+			return false;
+		if (fixed_likely((dividend >> 64) == 0 && shift < 20))
+			dividend *= fixed_powers[shift];
+		else
 			fixed_wide_product(dividend, fixed_power(shift), &high, &dividend);
-		}
-		else if (fixed_unlikely(shift < 0) &&
-				 (shift < -38 ||
-				  !fixed_product(divisor, fixed_power(-shift), &divisor)))
-			return false;
-		if (fixed_unlikely(high >= divisor))
-			return false;
-		result = fixed_wide_quotient(high, dividend, divisor, &remainder);
-		result += fixed_rounds_away(remainder, divisor, negative, rounding);
-		if (fixed_unlikely(result > FIXED_MAX))
-			return false;
 	}
-	quotient->value = negative ? -(FixedInt) result : (FixedInt) result;
+	else if (shift < 0 &&
+			 (shift < -38 || !fixed_product(divisor, fixed_power(-shift), &divisor)))
+		return false;
+	if (fixed_unlikely(high >= divisor))
+		return false;
+	*quotient = fixed_wide_quotient(high, dividend, divisor, &remainder);
+	*quotient += fixed_rounds_away(remainder, divisor, negative, rounding);
+	return *quotient <= FIXED_MAX;
+}
+
+/* a / b with exactly scale decimals, b not zero */
+fixed_inline bool
+fixed_divide(Fixed a, Fixed b, int scale, FixedRounding rounding, Fixed *quotient)
+{
+	bool		negative = (a.value < 0) != (b.value < 0);
+	FixedUint	magnitude = 0;
+
+	if (fixed_unlikely(scale > FIXED_MAX_SCALE) ||
+		(a.value != 0 &&
+		 !fixed_quotient(fixed_magnitude(a.value), fixed_magnitude(b.value),
+						 scale + b.scale - a.scale, negative, rounding, &magnitude)))
+		return false;
+	quotient->value = negative ? -(FixedInt) magnitude : (FixedInt) magnitude;
 	quotient->scale = scale;
 	return true;
 }
 
 /* a with exactly scale decimals */
-static inline bool
+fixed_inline bool
 fixed_round(Fixed a, int scale, FixedRounding rounding, Fixed *rounded)
 {
 	Fixed		one = {1, 0};
@@ -333,18 +343,17 @@ fixed_round(Fixed a, int scale, FixedRounding rounding, Fixed *rounded)
  * weight 1 ten thousands, weight -1 ten thousandths.  Both 0 for 0.
  */
 static inline void
-fixed_first_digit(Fixed a, int *weight, int *first)
+fixed_first_digit(FixedUint magnitude, int scale, int *weight, int *first)
 {
-	FixedUint	magnitude = fixed_magnitude(a.value);
 	int			place;			/* of the first decimal digit, units are 0 */
 	int			behind;			/* decimal digits behind those of the first */
 
 	*weight = *first = 0;
 	if (magnitude == 0)
 		return;
-	place = fixed_digits(magnitude) - 1 - a.scale;
+	place = fixed_digits(magnitude) - 1 - scale;
 	*weight = place >= 0 ? place / 4 : -((3 - place) / 4);
-	behind = a.scale + 4 * *weight;
+	behind = scale + 4 * *weight;
 	if (behind < 0)
 		*first = (int) magnitude * (int) fixed_powers[-behind];
 	else if (fixed_likely((magnitude >> 64) == 0 && behind < 20))
@@ -357,7 +366,7 @@ fixed_first_digit(Fixed a, int *weight, int *first)
  * How many decimals NUMERIC gives to a / b: at least 16 significant digits
  * and no fewer than either has (select_div_scale in numeric.c).
  */
-static inline int
+fixed_inline int
 fixed_quotient_scale(Fixed a, Fixed b)
 {
 	int			weight_a;
@@ -366,8 +375,8 @@ fixed_quotient_scale(Fixed a, Fixed b)
 	int			first_b;
 	int			scale;
 
-	fixed_first_digit(a, &weight_a, &first_a);
-	fixed_first_digit(b, &weight_b, &first_b);
+	fixed_first_digit(fixed_magnitude(a.value), a.scale, &weight_a, &first_a);
+	fixed_first_digit(fixed_magnitude(b.value), b.scale, &weight_b, &first_b);
 	scale = 16 - 4 * (weight_a - weight_b - (first_a <= first_b));
 	if (scale < a.scale)
 		scale = a.scale;
@@ -396,6 +405,7 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 	bool		negative;
 	uint16_t	digit;
 	uint64_t	part = 0;
+	uint64_t	rest;
 	FixedUint	magnitude;
 
 	if (fixed_unlikely(length < 2))
@@ -431,8 +441,44 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 		return true;
 	}
 
-	/* all but the last; that one is cut to the scale */
 	excess = 4 * (digits - 1 - weight) - number->scale;
+	if (fixed_unlikely(excess > 3))
+		return false;
+
+	/* the usual case: 16 digits, with no need of 128 bits */
+	if (fixed_likely(digits <= 4 && excess >= -3))
+	{
+		for (int i = 0; i < digits; i++)
+		{
+			memcpy(&digit, data + 2 * i, 2);
+			part = part * 10000 + digit;
+		}
+		switch (excess)
+		{
+			case 3:
+				rest = part % 1000;
+				part /= 1000;
+				break;
+			case 2:
+				rest = part % 100;
+				part /= 100;
+				break;
+			case 1:
+				rest = part % 10;
+				part /= 10;
+				break;
+			default:
+				rest = 0;
+				part *= fixed_powers[-excess];
+				break;
+		}
+		if (fixed_unlikely(rest != 0))
+			return false;
+		number->value = negative ? -(FixedInt) part : (FixedInt) part;
+		return true;
+	}
+
+	/* all but the last; that one is cut to the scale */
 	digits--;
 	for (int i = 0; i < digits && i < 4; i++)
 	{
@@ -446,24 +492,18 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 		magnitude = magnitude * 10000 + digit;
 	}
 	memcpy(&digit, data + 2 * digits, 2);
-
+	if (fixed_unlikely(digits > 8 && magnitude > FIXED_MAX / 10000))
+		return false;
 	if (excess > 0)
 	{
-		int			cut;
+		unsigned	cut = (unsigned) fixed_powers[excess];
 
-		if (fixed_unlikely(excess > 3))
-			return false;
-		cut = (int) fixed_powers[excess];
 		if (fixed_unlikely(digit % cut != 0))
-			return false;
-		if (fixed_unlikely(digits > 8 && magnitude > FIXED_MAX / 10000))
 			return false;
 		magnitude = magnitude * (10000 / cut) + digit / cut;
 	}
 	else
 	{
-		if (fixed_unlikely(digits > 8 && magnitude > FIXED_MAX / 10000))
-			return false;
 		magnitude = magnitude * 10000 + digit;
 		if (excess < 0 &&
 			(excess < -38 ||
@@ -478,9 +518,9 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 
 /* The stored form, as NUMERIC itself writes it; gives the number of bytes. */
 static inline int
-fixed_encode(Fixed number, char *data)
+fixed_encode(FixedInt value, int scale, char *data)
 {
-	FixedUint	magnitude = fixed_magnitude(number.value);
+	FixedUint	magnitude = fixed_magnitude(value);
 	uint16_t	digits[12];
 	int			first = 12;		/* of the digits, filled from behind */
 	int			last = 12;
@@ -490,10 +530,10 @@ fixed_encode(Fixed number, char *data)
 
 	if (magnitude != 0)
 	{
-		int			odd = number.scale & 3;
+		int			odd = scale & 3;
 		uint64_t	part;
 
-		weight = -((number.scale + 3) / 4) - 1;
+		weight = -((scale + 3) / 4) - 1;
 
 		/* the decimals that do not fill a digit */
 		if (odd != 0)
@@ -540,14 +580,14 @@ fixed_encode(Fixed number, char *data)
 			last--;
 	}
 
-	if (fixed_likely(number.scale <= 0x3F && weight >= -64 && weight <= 63))
-		header = (uint16_t) (0x8000 | (number.value < 0 ? 0x2000 : 0) |
-							 (number.scale << 7) | (weight & 0x7F));
+	if (fixed_likely(scale <= 0x3F && weight >= -64 && weight <= 63))
+		header = (uint16_t) (0x8000 | (value < 0 ? 0x2000 : 0) |
+							 (scale << 7) | (weight & 0x7F));
 	else
 	{
 		int16_t		long_weight = (int16_t) weight;
 
-		header = (uint16_t) ((number.value < 0 ? 0x4000 : 0) | number.scale);
+		header = (uint16_t) ((value < 0 ? 0x4000 : 0) | scale);
 		memcpy(data + 2, &long_weight, 2);
 		length = 4;
 	}

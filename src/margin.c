@@ -9,7 +9,7 @@
  */
 #include "postgres.h"
 
-#include "margin.h"
+#include "formulas.h"
 
 /* Decimals of the prices that are searched for; no trade has more. */
 #define PRICE_SCALE 18

@@ -69,40 +69,17 @@ typedef struct Maintenance
 
 extern ContractKind contract_kind(const char *name);	/* 22023 */
 
-/* formulas.c: what one position stands at */
+/* formulas.c; those of formulas.h are inline */
 
-extern Decimal holding_value(ContractKind kind, Decimal qty, Decimal price,
-							 Decimal multiplier);
-extern Decimal holding_notional(ContractKind kind, Decimal qty, Decimal price,
-								Decimal multiplier);
-extern Decimal holding_pnl(const Holding *holding, Decimal price);
-extern Decimal maintenance_margin(Decimal notional, Maintenance maintenance);
 extern void derive_tier_amounts(int n, const Decimal *floors,
 								const Decimal *rates, Decimal *amounts);
-extern int	tier_of_notional(const TierTable *tiers, Decimal notional);
-extern Decimal maintenance_margin_by_tiers(const TierTable *tiers,
-										   Decimal notional);
-extern Decimal initial_margin(Decimal notional, Decimal leverage, int scale);
 extern bool holding_entry_price(const Holding *holding, int scale,
 								Decimal *price);
-extern bool holding_liquidation_price(const Holding *holding,
-									  const Surroundings *account,
-									  Maintenance maintenance,
-									  Decimal close_fee_rate, Decimal *price);
 extern bool holding_liquidation_price_by_tiers(const Holding *holding,
 											   const Surroundings *account,
 											   const TierTable *tiers,
 											   Decimal close_fee_rate,
 											   Decimal *price);
-extern bool holding_zero_equity_price(const Holding *holding, Decimal funds,
-									  Decimal close_fee_rate, Decimal *price);
-extern bool holding_is_liquidatable(const Holding *holding,
-									const Surroundings *account,
-									Maintenance maintenance,
-									Decimal close_fee_rate,
-									Decimal mark_price);
-
-/* formulas.c: what an account stands at */
 
 extern Decimal account_withdrawable(Decimal balance, Decimal pnl,
 									Decimal initial_margin,

@@ -31,45 +31,43 @@ PG_FUNCTION_INFO_V1(risk_bankruptcy_price);
 PG_FUNCTION_INFO_V1(risk_bankruptcy_price_at_cost);
 
 /* qty is argument n, its cost or entry price the next one */
-static inline Holding
-read_holding(FunctionCallInfo fcinfo, int n, bool at_cost, int multiplier, int kind)
+fixed_inline void
+read_holding(FunctionCallInfo fcinfo, int n, bool at_cost, int multiplier, int kind,
+			 Holding *holding)
 {
-	Holding		holding;
+	holding->kind = read_kind(fcinfo, kind);
+	read_number(fcinfo, n, "qty", ARG_FINITE, &holding->qty);
+	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &holding->multiplier);
+	if (at_cost)
+		read_number(fcinfo, n + 1, "cost", ARG_FINITE, &holding->cost);
+	else
+	{
+		Decimal		entry_price;
 
-	holding.kind = read_kind(fcinfo, kind);
-	holding.qty = read_number(fcinfo, n, "qty", ARG_FINITE);
-	holding.multiplier = read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE);
-	holding.cost = at_cost ? read_number(fcinfo, n + 1, "cost", ARG_FINITE) :
-		holding_value(holding.kind, holding.qty,
-					  read_number(fcinfo, n + 1, "entry_price", ARG_POSITIVE),
-					  holding.multiplier);
-	return holding;
+		read_number(fcinfo, n + 1, "entry_price", ARG_POSITIVE, &entry_price);
+		holding->cost = holding_value(holding->kind, holding->qty, entry_price,
+									  holding->multiplier);
+	}
 }
 
 /* maintenance_rate, maintenance_amount */
-static inline Maintenance
-read_maintenance(FunctionCallInfo fcinfo, int n)
+fixed_inline void
+read_maintenance(FunctionCallInfo fcinfo, int n, Maintenance *maintenance)
 {
-	Maintenance maintenance;
-
-	maintenance.rate = read_number(fcinfo, n, "maintenance_rate", ARG_RATE);
-	maintenance.amount = read_number(fcinfo, n + 1, "maintenance_amount", ARG_NOT_NEGATIVE);
-	return maintenance;
+	read_number(fcinfo, n, "maintenance_rate", ARG_RATE, &maintenance->rate);
+	read_number(fcinfo, n + 1, "maintenance_amount", ARG_NOT_NEGATIVE, &maintenance->amount);
 }
 
 /* other_pnl, other_maintenance */
-static inline Surroundings
-read_surroundings(FunctionCallInfo fcinfo, int balance, int n)
+fixed_inline void
+read_surroundings(FunctionCallInfo fcinfo, int balance, int n, Surroundings *account)
 {
-	Surroundings account;
-
-	account.balance = read_number(fcinfo, balance, "balance", ARG_FINITE);
-	account.other_pnl = read_number(fcinfo, n, "other_pnl", ARG_FINITE);
-	account.other_maintenance = read_number(fcinfo, n + 1, "other_maintenance", ARG_NOT_NEGATIVE);
-	return account;
+	read_number(fcinfo, balance, "balance", ARG_FINITE, &account->balance);
+	read_number(fcinfo, n, "other_pnl", ARG_FINITE, &account->other_pnl);
+	read_number(fcinfo, n + 1, "other_maintenance", ARG_NOT_NEGATIVE, &account->other_maintenance);
 }
 
-static inline Datum
+fixed_inline Datum
 return_price(FunctionCallInfo fcinfo, bool exists, Decimal price)
 {
 	if (!exists)
@@ -80,12 +78,14 @@ return_price(FunctionCallInfo fcinfo, bool exists, Decimal price)
 /* Profit and size */
 
 /* qty, entry_price | cost, mark_price, multiplier, kind */
-static inline Datum
+fixed_inline Datum
 unrealized_pnl(FunctionCallInfo fcinfo, bool at_cost)
 {
-	Holding		holding = read_holding(fcinfo, 0, at_cost, 3, 4);
-	Decimal		mark_price = read_number(fcinfo, 2, "mark_price", ARG_POSITIVE);
+	Holding		holding;
+	Decimal		mark_price;
 
+	read_holding(fcinfo, 0, at_cost, 3, 4, &holding);
+	read_number(fcinfo, 2, "mark_price", ARG_POSITIVE, &mark_price);
 	PG_RETURN_NUMERIC(dec_to_numeric(holding_pnl(&holding, mark_price)));
 }
 
@@ -102,13 +102,16 @@ risk_unrealized_pnl_at_cost(PG_FUNCTION_ARGS)
 }
 
 /* balance, qty, entry_price | cost, mark_price, multiplier, kind */
-static inline Datum
+fixed_inline Datum
 equity(FunctionCallInfo fcinfo, bool at_cost)
 {
-	Decimal		balance = read_number(fcinfo, 0, "balance", ARG_FINITE);
-	Holding		holding = read_holding(fcinfo, 1, at_cost, 4, 5);
-	Decimal		mark_price = read_number(fcinfo, 3, "mark_price", ARG_POSITIVE);
+	Decimal		balance;
+	Holding		holding;
+	Decimal		mark_price;
 
+	read_number(fcinfo, 0, "balance", ARG_FINITE, &balance);
+	read_holding(fcinfo, 1, at_cost, 4, 5, &holding);
+	read_number(fcinfo, 3, "mark_price", ARG_POSITIVE, &mark_price);
 	PG_RETURN_NUMERIC(dec_to_numeric(dec_add(balance, holding_pnl(&holding, mark_price))));
 }
 
@@ -124,14 +127,18 @@ risk_equity_at_cost(PG_FUNCTION_ARGS)
 	return equity(fcinfo, true);
 }
 
-/* qty, price, multiplier, kind: the notional of these */
-static inline Decimal
+/* the notional of qty and price, arguments 0 and 1 */
+fixed_inline Decimal
 read_notional(FunctionCallInfo fcinfo, int multiplier, int kind)
 {
-	return holding_notional(read_kind(fcinfo, kind),
-							read_number(fcinfo, 0, "qty", ARG_FINITE),
-							read_number(fcinfo, 1, "price", ARG_POSITIVE),
-							read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE));
+	Decimal		qty;
+	Decimal		price;
+	Decimal		contract;
+
+	read_number(fcinfo, 0, "qty", ARG_FINITE, &qty);
+	read_number(fcinfo, 1, "price", ARG_POSITIVE, &price);
+	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &contract);
+	return holding_notional(read_kind(fcinfo, kind), qty, price, contract);
 }
 
 /* qty, price, multiplier, kind */
@@ -145,10 +152,12 @@ risk_notional(PG_FUNCTION_ARGS)
 Datum
 risk_entry_price(PG_FUNCTION_ARGS)
 {
-	Holding		holding = read_holding(fcinfo, 0, true, 2, 3);
+	Holding		holding;
 	Decimal		price;
-	bool		exists = holding_entry_price(&holding, read_scale(fcinfo, 4), &price);
+	bool		exists;
 
+	read_holding(fcinfo, 0, true, 2, 3, &holding);
+	exists = holding_entry_price(&holding, read_scale(fcinfo, 4), &price);
 	return return_price(fcinfo, exists, price);
 }
 
@@ -158,9 +167,11 @@ risk_entry_price(PG_FUNCTION_ARGS)
 Datum
 risk_margin_tier(PG_FUNCTION_ARGS)
 {
-	Decimal		notional = read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE);
-	const TierTable *tiers = read_tiers(fcinfo, 1);
+	Decimal		notional;
+	const TierTable *tiers;
 
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, &notional);
+	tiers = read_tiers(fcinfo, 1);
 	PG_RETURN_INT32(tier_of_notional(tiers, notional) + 1);
 }
 
@@ -169,9 +180,10 @@ Datum
 risk_maintenance_margin(PG_FUNCTION_ARGS)
 {
 	Decimal		notional = read_notional(fcinfo, 4, 5);
+	Maintenance maintenance;
 
-	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin(notional,
-														read_maintenance(fcinfo, 2))));
+	read_maintenance(fcinfo, 2, &maintenance);
+	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin(notional, maintenance)));
 }
 
 /* qty, price, tier_floors, tier_rates, multiplier, kind */
@@ -179,8 +191,9 @@ Datum
 risk_maintenance_margin_by_tiers(PG_FUNCTION_ARGS)
 {
 	Decimal		notional = read_notional(fcinfo, 4, 5);
-	const TierTable *tiers = read_tiers(fcinfo, 2);
+	const TierTable *tiers;
 
+	tiers = read_tiers(fcinfo, 2);
 	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin_by_tiers(tiers, notional)));
 }
 
@@ -189,9 +202,11 @@ Datum
 risk_liquidation_requirement(PG_FUNCTION_ARGS)
 {
 	Decimal		notional = read_notional(fcinfo, 5, 6);
-	const TierTable *tiers = read_tiers(fcinfo, 2);
-	Decimal		fee_rate = read_number(fcinfo, 4, "liquidation_fee_rate", ARG_RATE);
+	Decimal		fee_rate;
+	const TierTable *tiers;
 
+	read_number(fcinfo, 4, "liquidation_fee_rate", ARG_RATE, &fee_rate);
+	tiers = read_tiers(fcinfo, 2);
 	PG_RETURN_NUMERIC(dec_to_numeric(dec_add(maintenance_margin_by_tiers(tiers, notional),
 											 dec_multiply(notional, fee_rate))));
 }
@@ -200,10 +215,13 @@ risk_liquidation_requirement(PG_FUNCTION_ARGS)
 Datum
 risk_initial_margin(PG_FUNCTION_ARGS)
 {
-	Decimal		notional = read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE);
-	Decimal		leverage = read_number(fcinfo, 1, "leverage", ARG_POSITIVE);
-	int			scale = read_scale(fcinfo, 2);
+	Decimal		notional;
+	Decimal		leverage;
+	int			scale;
 
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, &notional);
+	read_number(fcinfo, 1, "leverage", ARG_POSITIVE, &leverage);
+	scale = read_scale(fcinfo, 2);
 	PG_RETURN_NUMERIC(dec_to_numeric(initial_margin(notional, leverage, scale)));
 }
 
@@ -213,17 +231,21 @@ risk_initial_margin(PG_FUNCTION_ARGS)
  * qty, entry_price | cost, balance, maintenance_rate, maintenance_amount,
  * other_pnl, other_maintenance, close_fee_rate, multiplier, kind
  */
-static inline Datum
+fixed_inline Datum
 liquidation_price(FunctionCallInfo fcinfo, bool at_cost)
 {
-	Holding		holding = read_holding(fcinfo, 0, at_cost, 8, 9);
-	Surroundings account = read_surroundings(fcinfo, 2, 5);
-	Maintenance maintenance = read_maintenance(fcinfo, 3);
-	Decimal		close_fee_rate = read_number(fcinfo, 7, "close_fee_rate", ARG_RATE);
+	Holding		holding;
+	Surroundings account;
+	Maintenance maintenance;
+	Decimal		close_fee_rate;
 	Decimal		price;
-	bool		exists = holding_liquidation_price(&holding, &account, maintenance,
-												   close_fee_rate, &price);
+	bool		exists;
 
+	read_holding(fcinfo, 0, at_cost, 8, 9, &holding);
+	read_surroundings(fcinfo, 2, 5, &account);
+	read_maintenance(fcinfo, 3, &maintenance);
+	read_number(fcinfo, 7, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	exists = holding_liquidation_price(&holding, &account, maintenance, close_fee_rate, &price);
 	return return_price(fcinfo, exists, price);
 }
 
@@ -243,17 +265,21 @@ risk_liquidation_price_at_cost(PG_FUNCTION_ARGS)
  * qty, entry_price | cost, balance, tier_floors, tier_rates, other_pnl,
  * other_maintenance, close_fee_rate, multiplier, kind
  */
-static inline Datum
+fixed_inline Datum
 liquidation_price_by_tiers(FunctionCallInfo fcinfo, bool at_cost)
 {
-	Holding		holding = read_holding(fcinfo, 0, at_cost, 8, 9);
-	Surroundings account = read_surroundings(fcinfo, 2, 5);
-	const TierTable *tiers = read_tiers(fcinfo, 3);
-	Decimal		close_fee_rate = read_number(fcinfo, 7, "close_fee_rate", ARG_RATE);
+	Holding		holding;
+	Surroundings account;
+	Decimal		close_fee_rate;
+	const TierTable *tiers;
 	Decimal		price;
-	bool		exists = holding_liquidation_price_by_tiers(&holding, &account, tiers,
-															close_fee_rate, &price);
+	bool		exists;
 
+	read_holding(fcinfo, 0, at_cost, 8, 9, &holding);
+	read_surroundings(fcinfo, 2, 5, &account);
+	read_number(fcinfo, 7, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	tiers = read_tiers(fcinfo, 3);
+	exists = holding_liquidation_price_by_tiers(&holding, &account, tiers, close_fee_rate, &price);
 	return return_price(fcinfo, exists, price);
 }
 
@@ -274,15 +300,20 @@ risk_liquidation_price_by_tiers_at_cost(PG_FUNCTION_ARGS)
  * maintenance_amount, other_pnl, other_maintenance, close_fee_rate,
  * multiplier, kind
  */
-static inline Datum
+fixed_inline Datum
 is_liquidatable(FunctionCallInfo fcinfo, bool at_cost)
 {
-	Holding		holding = read_holding(fcinfo, 0, at_cost, 9, 10);
-	Decimal		mark_price = read_number(fcinfo, 2, "mark_price", ARG_POSITIVE);
-	Surroundings account = read_surroundings(fcinfo, 3, 6);
-	Maintenance maintenance = read_maintenance(fcinfo, 4);
-	Decimal		close_fee_rate = read_number(fcinfo, 8, "close_fee_rate", ARG_RATE);
+	Holding		holding;
+	Decimal		mark_price;
+	Surroundings account;
+	Maintenance maintenance;
+	Decimal		close_fee_rate;
 
+	read_holding(fcinfo, 0, at_cost, 9, 10, &holding);
+	read_number(fcinfo, 2, "mark_price", ARG_POSITIVE, &mark_price);
+	read_surroundings(fcinfo, 3, 6, &account);
+	read_maintenance(fcinfo, 4, &maintenance);
+	read_number(fcinfo, 8, "close_fee_rate", ARG_RATE, &close_fee_rate);
 	PG_RETURN_BOOL(holding_is_liquidatable(&holding, &account, maintenance,
 										   close_fee_rate, mark_price));
 }
@@ -303,17 +334,21 @@ risk_is_liquidatable_at_cost(PG_FUNCTION_ARGS)
  * qty, entry_price | cost, balance, other_pnl, close_fee_rate, multiplier,
  * kind
  */
-static inline Datum
+fixed_inline Datum
 bankruptcy_price(FunctionCallInfo fcinfo, bool at_cost)
 {
-	Holding		holding = read_holding(fcinfo, 0, at_cost, 5, 6);
-	Decimal		balance = read_number(fcinfo, 2, "balance", ARG_FINITE);
-	Decimal		other_pnl = read_number(fcinfo, 3, "other_pnl", ARG_FINITE);
-	Decimal		close_fee_rate = read_number(fcinfo, 4, "close_fee_rate", ARG_RATE);
+	Holding		holding;
+	Decimal		balance;
+	Decimal		other_pnl;
+	Decimal		close_fee_rate;
 	Decimal		price;
-	bool		exists = holding_zero_equity_price(&holding, dec_add(balance, other_pnl),
-												   close_fee_rate, &price);
+	bool		exists;
 
+	read_holding(fcinfo, 0, at_cost, 5, 6, &holding);
+	read_number(fcinfo, 2, "balance", ARG_FINITE, &balance);
+	read_number(fcinfo, 3, "other_pnl", ARG_FINITE, &other_pnl);
+	read_number(fcinfo, 4, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	exists = holding_zero_equity_price(&holding, dec_add(balance, other_pnl), close_fee_rate, &price);
 	return return_price(fcinfo, exists, price);
 }
 
