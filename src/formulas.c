@@ -146,7 +146,7 @@ account_withdrawable(Decimal balance, Decimal pnl, Decimal initial_margin,
 	spare = dec_subtract(dec_subtract(dec_add(held, pnl), initial_margin), order_reserve);
 	if (profit_backs_margin)
 		spare = dec_min(held, spare);
-	return dec_max(zero, spare);
+	return dec_max(spare, zero);
 }
 
 /* What new orders may use, in settle: W + u - IM - reserve - holds.  Exact. */

@@ -72,9 +72,9 @@ maintenance_margin(Decimal notional, Maintenance maintenance)
 		return dec_integer(0);
 	if (dec_sign(maintenance.rate) == 0)
 		return maintenance.amount;
-	return dec_max(dec_integer(0),
-				   dec_subtract(dec_multiply(notional, maintenance.rate),
-								maintenance.amount));
+	return dec_max(dec_subtract(dec_multiply(notional, maintenance.rate),
+								maintenance.amount),
+				   dec_integer(0));
 }
 
 /*
