@@ -134,14 +134,16 @@ INSERT INTO bench.subject (subject, c, sql, groups) VALUES
 	 'risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, kind)',
 	 'sum(qty * multiplier * mark_price - cost)', 'GROUP BY account_id'),
 	('all sums of an account',
-	 'risk.sum_margins(qty, cost, mark_price, multiplier, kind, ARRAY[0, 5000, 50000, 600000, 1200000], ARRAY[0.01, 0.02, 0.025, 0.05, 0.1], 20, 8)',
+	 'ROW(risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, kind), risk.sum_notional(qty, mark_price, multiplier, kind),'
+	 ' risk.sum_maintenance_margin(qty, mark_price, ARRAY[0, 5000, 50000, 600000, 1200000], ARRAY[0.01, 0.02, 0.025, 0.05, 0.1], multiplier, kind),'
+	 ' risk.sum_initial_margin(qty, mark_price, 20, 8, multiplier, kind))',
 	 'ROW(sum(qty * multiplier * mark_price - cost), sum(abs(qty * multiplier * mark_price)), sum(CASE'
 	 ' WHEN abs(qty * multiplier * mark_price) <= 5000 THEN abs(qty * multiplier * mark_price) * 0.01 - 0.00'
 	 ' WHEN abs(qty * multiplier * mark_price) <= 50000 THEN abs(qty * multiplier * mark_price) * 0.02 - 50'
 	 ' WHEN abs(qty * multiplier * mark_price) <= 600000 THEN abs(qty * multiplier * mark_price) * 0.025 - 300'
 	 ' WHEN abs(qty * multiplier * mark_price) <= 1200000 THEN abs(qty * multiplier * mark_price) * 0.05 - 15300'
 	 ' ELSE abs(qty * multiplier * mark_price) * 0.1 - 75300 END),'
-	 ' sum(ceil(abs(qty * multiplier * mark_price) * 1e8 / 20) * 1e-8::numeric))::risk.margin_sums', 'GROUP BY account_id'),
+	 ' sum(ceil(abs(qty * multiplier * mark_price) * 1e8 / 20) * 1e-8::numeric))', 'GROUP BY account_id'),
 	('scan alone', 'fee_rate', NULL, NULL);
 
 CREATE TABLE bench.result (subject text, round int, side text, seconds float8);

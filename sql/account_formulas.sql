@@ -100,95 +100,114 @@ AS 'MODULE_PATHNAME', 'risk_effective_leverage';
 COMMENT ON FUNCTION risk.effective_leverage(numeric, numeric) IS
 'effective leverage: notional / equity, at least 16 significant digits. Example: 10,000 on an equity of 1,000 is 10. NULL when equity is not above zero. Errors: 22023 unless both are finite and notional >= 0';
 
--- Sums over positions.  The state is exact and its parts can be added in any
--- order, so parallel plans give the same digits.
+-- Sums over positions: of each account with GROUP BY.  A row with a NULL is
+-- left out; NULL when no row is left.  The state is exact and its parts can be
+-- added in any order, so parallel plans give the same digits.
 
-CREATE TYPE risk.margin_sums AS (
-	unrealized_pnl numeric,
-	notional numeric,
-	maintenance_margin numeric,
-	initial_margin numeric);
+CREATE FUNCTION risk.sum_result(internal)
+RETURNS numeric
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_result';
 
-COMMENT ON TYPE risk.margin_sums IS
-'what risk.sum_margins returns: the sums over the positions of an account';
+COMMENT ON FUNCTION risk.sum_result(internal) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE FUNCTION risk.sum_combine(internal, internal)
+RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_combine';
+
+COMMENT ON FUNCTION risk.sum_combine(internal, internal) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE FUNCTION risk.sum_serialize(internal)
+RETURNS bytea
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_serialize';
+
+COMMENT ON FUNCTION risk.sum_serialize(internal) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE FUNCTION risk.sum_deserialize(bytea, internal)
+RETURNS internal
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_deserialize';
+
+COMMENT ON FUNCTION risk.sum_deserialize(bytea, internal) IS
+'part of the aggregates risk.sum_...: not to be called';
 
 CREATE FUNCTION risk.sum_unrealized_pnl_step(internal, numeric, numeric, numeric, numeric, text)
 RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sum_pnl_step';
+AS 'MODULE_PATHNAME', 'risk_sum_unrealized_pnl_step';
 
 COMMENT ON FUNCTION risk.sum_unrealized_pnl_step(internal, numeric, numeric, numeric, numeric, text) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
-
-CREATE FUNCTION risk.sum_unrealized_pnl_result(internal)
-RETURNS numeric
-LANGUAGE c IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sum_pnl_result';
-
-COMMENT ON FUNCTION risk.sum_unrealized_pnl_result(internal) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
-
-CREATE FUNCTION risk.sum_margins_step(internal, numeric, numeric, numeric, numeric, text, numeric[], numeric[], numeric, int)
-RETURNS internal
-LANGUAGE c IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sum_margins_step';
-
-COMMENT ON FUNCTION risk.sum_margins_step(internal, numeric, numeric, numeric, numeric, text, numeric[], numeric[], numeric, int) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
-
-CREATE FUNCTION risk.sum_margins_result(internal)
-RETURNS risk.margin_sums
-LANGUAGE c IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sum_margins_result';
-
-COMMENT ON FUNCTION risk.sum_margins_result(internal) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
-
-CREATE FUNCTION risk.sums_combine(internal, internal)
-RETURNS internal
-LANGUAGE c IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sums_combine';
-
-COMMENT ON FUNCTION risk.sums_combine(internal, internal) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
-
-CREATE FUNCTION risk.sums_serialize(internal)
-RETURNS bytea
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sums_serialize';
-
-COMMENT ON FUNCTION risk.sums_serialize(internal) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
-
-CREATE FUNCTION risk.sums_deserialize(bytea, internal)
-RETURNS internal
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'risk_sums_deserialize';
-
-COMMENT ON FUNCTION risk.sums_deserialize(bytea, internal) IS
-'part of the aggregates risk.sum_unrealized_pnl and risk.sum_margins';
+'part of the aggregates risk.sum_...: not to be called';
 
 CREATE AGGREGATE risk.sum_unrealized_pnl(
 	qty numeric, cost numeric, mark_price numeric, multiplier numeric, kind text)
 (
-	SFUNC = risk.sum_unrealized_pnl_step, STYPE = internal, SSPACE = 256,
-	FINALFUNC = risk.sum_unrealized_pnl_result,
-	COMBINEFUNC = risk.sums_combine, SERIALFUNC = risk.sums_serialize,
-	DESERIALFUNC = risk.sums_deserialize, PARALLEL = SAFE
+	SFUNC = risk.sum_unrealized_pnl_step, STYPE = internal, SSPACE = 64,
+	FINALFUNC = risk.sum_result, COMBINEFUNC = risk.sum_combine,
+	SERIALFUNC = risk.sum_serialize, DESERIALFUNC = risk.sum_deserialize, PARALLEL = SAFE
 );
 
 COMMENT ON AGGREGATE risk.sum_unrealized_pnl(numeric, numeric, numeric, numeric, text) IS
-'sum of unrealized_pnl_at_cost over positions; with the balance added, the equity of the account. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as unrealized_pnl_at_cost';
+'sum of risk.unrealized_pnl_at_cost over positions, in the settlement asset. With the balance added it is the equity of the account. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
 
-CREATE AGGREGATE risk.sum_margins(
-	qty numeric, cost numeric, mark_price numeric, multiplier numeric, kind text,
-	tier_floors numeric[], tier_rates numeric[], leverage numeric, scale int)
+CREATE FUNCTION risk.sum_notional_step(internal, numeric, numeric, numeric, text)
+RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_notional_step';
+
+COMMENT ON FUNCTION risk.sum_notional_step(internal, numeric, numeric, numeric, text) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE AGGREGATE risk.sum_notional(
+	qty numeric, price numeric, multiplier numeric, kind text)
 (
-	SFUNC = risk.sum_margins_step, STYPE = internal, SSPACE = 256,
-	FINALFUNC = risk.sum_margins_result,
-	COMBINEFUNC = risk.sums_combine, SERIALFUNC = risk.sums_serialize,
-	DESERIALFUNC = risk.sums_deserialize, PARALLEL = SAFE
+	SFUNC = risk.sum_notional_step, STYPE = internal, SSPACE = 64,
+	FINALFUNC = risk.sum_result, COMBINEFUNC = risk.sum_combine,
+	SERIALFUNC = risk.sum_serialize, DESERIALFUNC = risk.sum_deserialize, PARALLEL = SAFE
 );
 
-COMMENT ON AGGREGATE risk.sum_margins(numeric, numeric, numeric, numeric, text, numeric[], numeric[], numeric, int) IS
-'what the positions of an account stand at, in one pass: the sums of unrealized_pnl_at_cost, of notional, of maintenance_margin by tiers and of initial_margin (at this leverage, each rounded up to scale decimals). A row with a NULL is left out; NULL when no row is left. Exact. Errors: as these functions';
+COMMENT ON AGGREGATE risk.sum_notional(numeric, numeric, numeric, text) IS
+'sum of risk.notional over positions, in the settlement asset. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
+
+CREATE FUNCTION risk.sum_maintenance_margin_step(internal, numeric, numeric, numeric[], numeric[], numeric, text)
+RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_maintenance_margin_step';
+
+COMMENT ON FUNCTION risk.sum_maintenance_margin_step(internal, numeric, numeric, numeric[], numeric[], numeric, text) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE AGGREGATE risk.sum_maintenance_margin(
+	qty numeric, price numeric, tier_floors numeric[], tier_rates numeric[], multiplier numeric, kind text)
+(
+	SFUNC = risk.sum_maintenance_margin_step, STYPE = internal, SSPACE = 64,
+	FINALFUNC = risk.sum_result, COMBINEFUNC = risk.sum_combine,
+	SERIALFUNC = risk.sum_serialize, DESERIALFUNC = risk.sum_deserialize, PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE risk.sum_maintenance_margin(numeric, numeric, numeric[], numeric[], numeric, text) IS
+'sum of risk.maintenance_margin by tiers over positions, in the settlement asset. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
+
+CREATE FUNCTION risk.sum_initial_margin_step(internal, numeric, numeric, numeric, int, numeric, text)
+RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_initial_margin_step';
+
+COMMENT ON FUNCTION risk.sum_initial_margin_step(internal, numeric, numeric, numeric, int, numeric, text) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE AGGREGATE risk.sum_initial_margin(
+	qty numeric, price numeric, leverage numeric, scale int, multiplier numeric, kind text)
+(
+	SFUNC = risk.sum_initial_margin_step, STYPE = internal, SSPACE = 64,
+	FINALFUNC = risk.sum_result, COMBINEFUNC = risk.sum_combine,
+	SERIALFUNC = risk.sum_serialize, DESERIALFUNC = risk.sum_deserialize, PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE risk.sum_initial_margin(numeric, numeric, numeric, int, numeric, text) IS
+'sum of risk.initial_margin over positions, each rounded up to scale decimals, in the settlement asset. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';

@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include "funcapi.h"
-#include "libpq/pqformat.h"
 #include "utils/memutils.h"
 
 #include "arguments.h"
@@ -21,13 +19,14 @@ PG_FUNCTION_INFO_V1(risk_margin_ratio);
 PG_FUNCTION_INFO_V1(risk_margin_level);
 PG_FUNCTION_INFO_V1(risk_risk_ratio);
 PG_FUNCTION_INFO_V1(risk_effective_leverage);
-PG_FUNCTION_INFO_V1(risk_sum_pnl_step);
-PG_FUNCTION_INFO_V1(risk_sum_pnl_result);
-PG_FUNCTION_INFO_V1(risk_sum_margins_step);
-PG_FUNCTION_INFO_V1(risk_sum_margins_result);
-PG_FUNCTION_INFO_V1(risk_sums_combine);
-PG_FUNCTION_INFO_V1(risk_sums_serialize);
-PG_FUNCTION_INFO_V1(risk_sums_deserialize);
+PG_FUNCTION_INFO_V1(risk_sum_unrealized_pnl_step);
+PG_FUNCTION_INFO_V1(risk_sum_notional_step);
+PG_FUNCTION_INFO_V1(risk_sum_maintenance_margin_step);
+PG_FUNCTION_INFO_V1(risk_sum_initial_margin_step);
+PG_FUNCTION_INFO_V1(risk_sum_result);
+PG_FUNCTION_INFO_V1(risk_sum_combine);
+PG_FUNCTION_INFO_V1(risk_sum_serialize);
+PG_FUNCTION_INFO_V1(risk_sum_deserialize);
 
 /* Collateral */
 
@@ -155,241 +154,173 @@ risk_effective_leverage(PG_FUNCTION_ARGS)
 /*
  * Sums over the positions of an account, or of any other group.
  *
- * The arithmetic is exact, so neither the order of the rows nor the number of
- * workers changes a digit.
+ * The state is the sum itself, NULL before the first row.  The arithmetic is
+ * exact, so neither the order of the rows nor the number of workers changes a
+ * digit.
  */
-typedef struct MarginSums
-{
-	bool		any;			/* has there been a row? */
-	Decimal		pnl;
-	Decimal		notional;
-	Decimal		maintenance;
-	Decimal		initial;
-} MarginSums;
 
-static MarginSums *
-new_sums(MemoryContext context)
+/* Add to the state; a number that is not in 128 bits has to live as long. */
+fixed_inline Datum
+add_to_sum(FunctionCallInfo fcinfo, MemoryContext context, Decimal value)
 {
-	MarginSums *sums = MemoryContextAlloc(context, sizeof(MarginSums));
+	Decimal    *sum = PG_ARGISNULL(0) ? NULL : (Decimal *) PG_GETARG_POINTER(0);
+	MemoryContext caller;
 
-	sums->any = false;
-	sums->pnl = sums->notional = sums->maintenance = sums->initial = dec_integer(0);
-	return sums;
-}
+	if (likely(sum != NULL && dec_are_fixed(*sum, value)) &&
+		likely(fixed_add(sum->fixed, value.fixed, &sum->fixed)))
+		PG_RETURN_POINTER(sum);
 
-/* What does not fit 128 bits has to live as long as the sums. */
-fixed_inline void
-add_to(Decimal *sum, Decimal value, MemoryContext context)
-{
-	if (dec_are_fixed(*sum, value) && likely(fixed_add(sum->fixed, value.fixed, &sum->fixed)))
-		return;
+	caller = MemoryContextSwitchTo(context);
+	if (sum == NULL)
 	{
-		MemoryContext caller = MemoryContextSwitchTo(context);
+		sum = palloc(sizeof(Decimal));
+		*sum = value;
+		if (value.numeric != NULL)
+			sum->numeric = DatumGetNumericCopy(NumericGetDatum(value.numeric));
+	}
+	else
+	{
 		Numeric		before = sum->numeric;
 
 		*sum = dec_add(*sum, value);
-		if (before != NULL && before != sum->numeric)
+		if (before != NULL)
 			pfree(before);
-		MemoryContextSwitchTo(caller);
 	}
+	MemoryContextSwitchTo(caller);
+	PG_RETURN_POINTER(sum);
 }
 
-/* The state of the aggregate, or NULL when a row with NULLs came first. */
-fixed_inline MarginSums *
-begin_step(FunctionCallInfo fcinfo, int nargs, MemoryContext *context, bool *skip)
+/* Does the row count?  A row with a NULL does not: then the state stays. */
+fixed_inline bool
+is_summed(FunctionCallInfo fcinfo, int nargs, MemoryContext *context)
 {
 	if (!AggCheckCallContext(fcinfo, context))
 		elog(ERROR, "called outside of an aggregate");
-	*skip = false;
 	for (int i = 1; i <= nargs; i++)
-		*skip |= PG_ARGISNULL(i);
-	if (!PG_ARGISNULL(0))
-		return (MarginSums *) PG_GETARG_POINTER(0);
-	return *skip ? NULL : new_sums(*context);
+		if (PG_ARGISNULL(i))
+			return false;
+	return true;
 }
 
-fixed_inline Datum
-end_step(FunctionCallInfo fcinfo, MarginSums *sums)
-{
-	if (sums == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_POINTER(sums);
-}
+#define RETURN_SUM_AS_IT_IS() \
+	do { \
+		if (PG_ARGISNULL(0)) \
+			PG_RETURN_NULL(); \
+		PG_RETURN_POINTER(PG_GETARG_POINTER(0)); \
+	} while (0)
 
-/* qty, cost, mark_price, multiplier, kind: the signed value and the profit */
-fixed_inline void
-read_position(FunctionCallInfo fcinfo, Decimal *value, Decimal *pnl)
+/* the signed value of qty and price, arguments 1 and price */
+fixed_inline Decimal
+read_value(FunctionCallInfo fcinfo, int price, int multiplier, int kind)
 {
 	Decimal		qty;
-	Decimal		cost;
-	Decimal		mark_price;
-	Decimal		multiplier;
+	Decimal		paid;
+	Decimal		contract;
 
 	read_number(fcinfo, 1, "qty", ARG_FINITE, &qty);
+	read_number(fcinfo, price, "price", ARG_POSITIVE, &paid);
+	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &contract);
+	return holding_value(read_kind(fcinfo, kind), qty, paid, contract);
+}
+
+/* qty, cost, mark_price, multiplier, kind */
+Datum
+risk_sum_unrealized_pnl_step(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	Decimal		cost;
+
+	if (!is_summed(fcinfo, 5, &context))
+		RETURN_SUM_AS_IT_IS();
 	read_number(fcinfo, 2, "cost", ARG_FINITE, &cost);
-	read_number(fcinfo, 3, "mark_price", ARG_POSITIVE, &mark_price);
-	read_number(fcinfo, 4, "multiplier", ARG_POSITIVE, &multiplier);
-	*value = holding_value(read_kind(fcinfo, 5), qty, mark_price, multiplier);
-	*pnl = dec_subtract(*value, cost);
+	return add_to_sum(fcinfo, context, dec_subtract(read_value(fcinfo, 3, 4, 5), cost));
 }
 
+/* qty, price, multiplier, kind */
 Datum
-risk_sum_pnl_step(PG_FUNCTION_ARGS)
+risk_sum_notional_step(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
-	bool		skip;
-	MarginSums *sums = begin_step(fcinfo, 5, &context, &skip);
 
-	if (!skip)
-	{
-		Decimal		value;
-		Decimal		pnl;
-
-		read_position(fcinfo, &value, &pnl);
-		add_to(&sums->pnl, pnl, context);
-		sums->any = true;
-	}
-	return end_step(fcinfo, sums);
+	if (!is_summed(fcinfo, 4, &context))
+		RETURN_SUM_AS_IT_IS();
+	return add_to_sum(fcinfo, context, dec_absolute(read_value(fcinfo, 2, 3, 4)));
 }
 
+/* qty, price, tier_floors, tier_rates, multiplier, kind */
 Datum
-risk_sum_pnl_result(PG_FUNCTION_ARGS)
-{
-	MarginSums *sums = PG_ARGISNULL(0) ? NULL : (MarginSums *) PG_GETARG_POINTER(0);
-
-	if (sums == NULL || !sums->any)
-		PG_RETURN_NULL();
-	PG_RETURN_NUMERIC(dec_to_numeric(sums->pnl));
-}
-
-/*
- * qty, cost, mark_price, multiplier, kind, tier_floors, tier_rates, leverage,
- * scale
- */
-Datum
-risk_sum_margins_step(PG_FUNCTION_ARGS)
+risk_sum_maintenance_margin_step(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
-	bool		skip;
-	MarginSums *sums = begin_step(fcinfo, 9, &context, &skip);
+	const TierTable *tiers;
 
-	if (!skip)
-	{
-		const TierTable *tiers = read_tiers(fcinfo, 6);
-		Decimal		leverage;
-		Decimal		notional;
-		Decimal		pnl;
+	if (!is_summed(fcinfo, 6, &context))
+		RETURN_SUM_AS_IT_IS();
+	tiers = read_tiers(fcinfo, 3);
+	return add_to_sum(fcinfo, context,
+					  maintenance_margin_by_tiers(tiers, dec_absolute(read_value(fcinfo, 2, 5, 6))));
+}
 
-		read_number(fcinfo, 8, "leverage", ARG_POSITIVE, &leverage);
-		read_position(fcinfo, &notional, &pnl);
-		notional = dec_absolute(notional);
-		add_to(&sums->pnl, pnl, context);
-		add_to(&sums->notional, notional, context);
-		add_to(&sums->maintenance, maintenance_margin_by_tiers(tiers, notional), context);
-		add_to(&sums->initial, initial_margin(notional, leverage, read_scale(fcinfo, 9)), context);
-		sums->any = true;
-	}
-	return end_step(fcinfo, sums);
+/* qty, price, leverage, scale, multiplier, kind */
+Datum
+risk_sum_initial_margin_step(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	Decimal		leverage;
+
+	if (!is_summed(fcinfo, 6, &context))
+		RETURN_SUM_AS_IT_IS();
+	read_number(fcinfo, 3, "leverage", ARG_POSITIVE, &leverage);
+	return add_to_sum(fcinfo, context,
+					  initial_margin(dec_absolute(read_value(fcinfo, 2, 5, 6)), leverage,
+									 read_scale(fcinfo, 4)));
 }
 
 Datum
-risk_sum_margins_result(PG_FUNCTION_ARGS)
+risk_sum_result(PG_FUNCTION_ARGS)
 {
-	MarginSums *sums = PG_ARGISNULL(0) ? NULL : (MarginSums *) PG_GETARG_POINTER(0);
-	TupleDesc	tupdesc;
-	Datum		values[4];
-	bool		nulls[4] = {false, false, false, false};
-
-	if (sums == NULL || !sums->any)
+	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE || tupdesc->natts != 4)
-		elog(ERROR, "risk.sum_margins must return risk.margin_sums");
-	values[0] = NumericGetDatum(dec_to_numeric(sums->pnl));
-	values[1] = NumericGetDatum(dec_to_numeric(sums->notional));
-	values[2] = NumericGetDatum(dec_to_numeric(sums->maintenance));
-	values[3] = NumericGetDatum(dec_to_numeric(sums->initial));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+	PG_RETURN_NUMERIC(dec_to_numeric(*(Decimal *) PG_GETARG_POINTER(0)));
 }
 
 /* Of workers */
 
 Datum
-risk_sums_combine(PG_FUNCTION_ARGS)
+risk_sum_combine(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
-	MarginSums *into = PG_ARGISNULL(0) ? NULL : (MarginSums *) PG_GETARG_POINTER(0);
-	MarginSums *from = PG_ARGISNULL(1) ? NULL : (MarginSums *) PG_GETARG_POINTER(1);
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "called outside of an aggregate");
-	if (from != NULL && from->any)
-	{
-		if (into == NULL)
-			into = new_sums(context);
-		add_to(&into->pnl, from->pnl, context);
-		add_to(&into->notional, from->notional, context);
-		add_to(&into->maintenance, from->maintenance, context);
-		add_to(&into->initial, from->initial, context);
-		into->any = true;
-	}
-	return end_step(fcinfo, into);
+	if (!is_summed(fcinfo, 1, &context))
+		RETURN_SUM_AS_IT_IS();
+	return add_to_sum(fcinfo, context, *(Decimal *) PG_GETARG_POINTER(1));
 }
 
-/* Within one server, so the bytes of a numeric will do. */
-static void
-send_decimal(StringInfo buffer, Decimal value)
-{
-	Numeric		numeric = dec_to_numeric(value);
-
-	pq_sendint32(buffer, VARSIZE(numeric));
-	pq_sendbytes(buffer, (char *) numeric, VARSIZE(numeric));
-}
-
-static Decimal
-receive_decimal(StringInfo buffer)
-{
-	int			size = pq_getmsgint(buffer, 4);
-	char	   *numeric = palloc(size);
-
-	pq_copymsgbytes(buffer, numeric, size);
-	return dec_from_numeric((Numeric) numeric);
-}
-
+/* Within one server, so the bytes of the numeric will do. */
 Datum
-risk_sums_serialize(PG_FUNCTION_ARGS)
+risk_sum_serialize(PG_FUNCTION_ARGS)
 {
-	MarginSums *sums = (MarginSums *) PG_GETARG_POINTER(0);
-	StringInfoData buffer;
+	Numeric		sum;
+	bytea	   *sent;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
 		elog(ERROR, "called outside of an aggregate");
-	pq_begintypsend(&buffer);
-	pq_sendbyte(&buffer, sums->any);
-	send_decimal(&buffer, sums->pnl);
-	send_decimal(&buffer, sums->notional);
-	send_decimal(&buffer, sums->maintenance);
-	send_decimal(&buffer, sums->initial);
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
+	sum = dec_to_numeric(*(Decimal *) PG_GETARG_POINTER(0));
+	sent = palloc(VARSIZE(sum));
+	memcpy(sent, sum, VARSIZE(sum));
+	PG_RETURN_BYTEA_P(sent);
 }
 
 Datum
-risk_sums_deserialize(PG_FUNCTION_ARGS)
+risk_sum_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *stored;
-	MarginSums *sums;
-	StringInfoData buffer;
+	Decimal    *sum;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
 		elog(ERROR, "called outside of an aggregate");
-	stored = PG_GETARG_BYTEA_PP(0);
-	initStringInfo(&buffer);
-	appendBinaryStringInfo(&buffer, VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
-	sums = new_sums(CurrentMemoryContext);
-	sums->any = pq_getmsgbyte(&buffer);
-	sums->pnl = receive_decimal(&buffer);
-	sums->notional = receive_decimal(&buffer);
-	sums->maintenance = receive_decimal(&buffer);
-	sums->initial = receive_decimal(&buffer);
-	pq_getmsgend(&buffer);
-	PG_RETURN_POINTER(sums);
+	sum = palloc(sizeof(Decimal));
+	dec_decode(PG_GETARG_DATUM(0), sum);
+	if (sum->numeric != NULL)
+		sum->numeric = DatumGetNumericCopy(NumericGetDatum(sum->numeric));
+	PG_RETURN_POINTER(sum);
 }

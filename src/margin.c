@@ -82,8 +82,8 @@ contract_price(ContractKind kind, Numeric qty, Numeric value,
 }
 
 /*
- * The average entry price of a position, to 18 decimals; not for showing.
- * Inverse costs are never zero while the position is open and has no mark.
+ * The average entry price of a position, to 18 decimals; not for showing.  Not
+ * above zero when what was settled has used up the cost.
  */
 Numeric
 position_entry_price(ContractKind kind, Numeric qty, Numeric cost,
@@ -91,9 +91,11 @@ position_entry_price(ContractKind kind, Numeric qty, Numeric cost,
 {
 	Numeric		size = decimal_multiply(qty, multiplier);
 
-	if (kind == CONTRACT_INVERSE)
-		return decimal_divide_rounded(decimal_negate(size), cost, PRICE_SCALE, rounding);
-	return decimal_divide_rounded(cost, size, PRICE_SCALE, rounding);
+	if (kind != CONTRACT_INVERSE)
+		return decimal_divide_rounded(cost, size, PRICE_SCALE, rounding);
+	if (decimal_sign(cost) == 0)
+		return cost;
+	return decimal_divide_rounded(decimal_negate(size), cost, PRICE_SCALE, rounding);
 }
 
 /* See holding_pnl(). */
