@@ -492,18 +492,18 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 		magnitude = magnitude * 10000 + digit;
 	}
 	memcpy(&digit, data + 2 * digits, 2);
-	if (fixed_unlikely(digits > 8 && magnitude > FIXED_MAX / 10000))
-		return false;
 	if (excess > 0)
 	{
 		unsigned	cut = (unsigned) fixed_powers[excess];
 
-		if (fixed_unlikely(digit % cut != 0))
+		if (fixed_unlikely(digit % cut != 0 || magnitude > FIXED_MAX / (10000 / cut)))
 			return false;
 		magnitude = magnitude * (10000 / cut) + digit / cut;
 	}
 	else
 	{
+		if (fixed_unlikely(magnitude > FIXED_MAX / 10000))
+			return false;
 		magnitude = magnitude * 10000 + digit;
 		if (excess < 0 &&
 			(excess < -38 ||

@@ -203,7 +203,7 @@ holding_liquidation_price(const Holding *holding, const Surroundings *account,
 
 	if (dec_sign(maintenance.rate) == 0)
 		return break_even_price(holding, dec_subtract(funds, maintenance.amount),
-								close_fee_rate, price);
+								dec_add(maintenance.rate, close_fee_rate), price);
 
 	/*
 	 * At small notionals the amount exceeds N rate, and the maintenance is
