@@ -319,7 +319,7 @@ risk_sum_deserialize(PG_FUNCTION_ARGS)
 	if (!AggCheckCallContext(fcinfo, NULL))
 		elog(ERROR, "called outside of an aggregate");
 	sum = palloc(sizeof(Decimal));
-	dec_decode(PG_GETARG_DATUM(0), sum);
+	*sum = dec_from_datum(PG_GETARG_DATUM(0));
 	if (sum->numeric != NULL)
 		sum->numeric = DatumGetNumericCopy(NumericGetDatum(sum->numeric));
 	PG_RETURN_POINTER(sum);

@@ -13,19 +13,21 @@
 #include "arguments.h"
 
 static void
-domain_error(const char *name, const char *rule, const Decimal *value, const char *hint)
+domain_error(const char *name, const char *rule, Decimal value, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s must be %s", name, rule),
-			 errdetail("The value given is %.60s.", decimal_to_cstring(dec_to_numeric(*value))),
+			 errdetail("The value given is %.60s.", decimal_to_cstring(dec_to_numeric(value))),
 			 errhint("%s", hint)));
 }
 
 void
-judge_number(const Decimal *value, const char *name, ArgDomain domain)
+judge_number(FixedInt fixed, int scale, Numeric numeric, const char *name, ArgDomain domain)
 {
-	if (value->numeric != NULL && !decimal_is_finite(value->numeric))
+	Decimal		value = {{fixed, scale}, numeric};
+
+	if (value.numeric != NULL && !decimal_is_finite(value.numeric))
 		domain_error(name, "a finite number", value,
 					 "Pass NULL for what is unknown; the result is then NULL.");
 
@@ -34,17 +36,17 @@ judge_number(const Decimal *value, const char *name, ArgDomain domain)
 		case ARG_FINITE:
 			break;
 		case ARG_NOT_NEGATIVE:
-			if (dec_sign(*value) < 0)
+			if (dec_sign(value) < 0)
 				domain_error(name, "zero or more", value,
 							 "This argument is a size and has no sign.");
 			break;
 		case ARG_POSITIVE:
-			if (dec_sign(*value) <= 0)
+			if (dec_sign(value) <= 0)
 				domain_error(name, "greater than zero", value,
 							 "Pass NULL for what is unknown; the result is then NULL.");
 			break;
 		case ARG_RATE:
-			if (dec_sign(*value) < 0 || dec_compare(*value, dec_integer(1)) >= 0)
+			if (dec_sign(value) < 0 || dec_compare(value, dec_integer(1)) >= 0)
 				domain_error(name, "at least 0 and less than 1", value,
 							 "Rates are fractions: 0.5 percent is 0.005.");
 			break;
@@ -120,7 +122,7 @@ read_numbers(struct varlena *stored, const char *name, int *n)
 		if (nulls[i])
 			tier_error(psprintf("%s must not contain NULL", name),
 					   psprintf("Element %d is NULL.", i + 1));
-		dec_decode(elements[i], &numbers[i]);
+		numbers[i] = dec_from_datum(elements[i]);
 	}
 	return numbers;
 }
@@ -139,8 +141,10 @@ build_tiers(TierCache *cache)
 				   psprintf("The lengths are %d and %d.", tiers->n, rates));
 	for (int i = 0; i < tiers->n; i++)
 	{
-		judge_number(&tiers->floors[i], "a floor of tier_floors", ARG_NOT_NEGATIVE);
-		judge_number(&tiers->rates[i], "a rate of tier_rates", ARG_RATE);
+		judge_number(tiers->floors[i].fixed.value, tiers->floors[i].fixed.scale, tiers->floors[i].numeric,
+					 "a floor of tier_floors", ARG_NOT_NEGATIVE);
+		judge_number(tiers->rates[i].fixed.value, tiers->rates[i].fixed.scale, tiers->rates[i].numeric,
+					 "a rate of tier_rates", ARG_RATE);
 		if (i > 0 && dec_compare(tiers->floors[i - 1], tiers->floors[i]) >= 0)
 			tier_error("tier_floors must ascend",
 					   psprintf("Element %d is %.60s, element %d is %.60s.",

@@ -23,7 +23,8 @@ typedef enum ArgDomain
 	ARG_RATE					/* 0 <= x < 1 */
 } ArgDomain;
 
-extern void judge_number(const Decimal *value, const char *name, ArgDomain domain);
+extern void judge_number(FixedInt value, int scale, Numeric numeric,
+						 const char *name, ArgDomain domain);
 extern int	read_scale(FunctionCallInfo fcinfo, int n);
 extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
 extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
@@ -33,15 +34,17 @@ fixed_inline void
 read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain,
 			Decimal *value)
 {
-	int			sign = dec_decode(PG_GETARG_DATUM(n), value);
+	DecodedNumber rest;
 
-	if (sign == DECIMAL_UNFIT ||
-		(domain != ARG_FINITE && sign < 0) ||
-		(domain == ARG_POSITIVE && sign == 0) ||
-		(domain == ARG_RATE && sign > 0 &&
-		 (value->fixed.scale > 38 ||
-		  fixed_magnitude(value->fixed.value) >= fixed_power(value->fixed.scale))))
-		judge_number(value, name, domain);
+	value->fixed.value = dec_decode(PG_GETARG_DATUM(n), &rest);
+	value->fixed.scale = rest.scale;
+	value->numeric = rest.numeric;
+	if (rest.numeric != NULL ||
+		(domain != ARG_FINITE && rest.sign < 0) ||
+		(domain == ARG_POSITIVE && rest.sign == 0) ||
+		(domain == ARG_RATE && rest.sign > 0 &&
+		 (rest.scale > 38 || fixed_magnitude(value->fixed.value) >= fixed_power(rest.scale))))
+		judge_number(value->fixed.value, rest.scale, rest.numeric, name, domain);
 }
 
 #endif							/* RISK_ARGUMENTS_H */

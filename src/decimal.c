@@ -89,24 +89,28 @@ power_of_ten(int exponent)
 /*
  * A numeric as SQL passes it.  Read where it lies: PG_GETARG_NUMERIC would
  * copy what comes from a table with a short length word.
+ *
+ * The value is returned, so that it comes in registers.
  */
-int
-dec_decode(Datum datum, Decimal *result)
+FixedInt
+dec_decode(Datum datum, DecodedNumber *rest)
 {
 	struct varlena *stored = (struct varlena *) DatumGetPointer(datum);
+	Fixed		number;
 
 	if (unlikely(VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored)))
 		stored = PG_DETOAST_DATUM(datum);
-	result->numeric = NULL;
-	if (unlikely(!fixed_decode(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored),
-							   &result->fixed)))
+	if (unlikely(!fixed_decode(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored), &number)))
 	{
-		result->fixed.value = 0;
-		result->fixed.scale = 0;
-		result->numeric = DatumGetNumeric(PointerGetDatum(stored));
-		return DECIMAL_UNFIT;
+		rest->scale = 0;
+		rest->sign = 0;
+		rest->numeric = DatumGetNumeric(PointerGetDatum(stored));
+		return 0;
 	}
-	return fixed_sign(result->fixed);
+	rest->scale = number.scale;
+	rest->sign = fixed_sign(number);
+	rest->numeric = NULL;
+	return number.value;
 }
 
 Numeric
@@ -257,7 +261,7 @@ dec_compute_by_core(DecimalOperation operation,
 			*result = dec_integer((order > 0) - (order < 0));
 			return;
 	}
-	dec_decode(NumericGetDatum(computed), result);
+	*result = dec_from_numeric(computed);
 }
 
 /* Numeric in, Numeric out */

@@ -79,9 +79,16 @@ typedef enum DecimalOperation
 	DEC_COMPARE					/* the result is -1, 0 or 1 */
 } DecimalOperation;
 
+/* What dec_decode() has to say beside the value. */
+typedef struct DecodedNumber
+{
+	int32		scale;
+	int32		sign;			/* -1, 0, 1; of what fits */
+	Numeric		numeric;		/* what does not fit */
+} DecodedNumber;
+
 extern void decimal_check_format(void);
-extern int	dec_decode(Datum datum, Decimal *result);	/* its sign, or */
-#define DECIMAL_UNFIT 2			/* when it has a numeric */
+extern FixedInt dec_decode(Datum datum, DecodedNumber *rest);
 extern Numeric dec_encode(FixedInt value, int scale);
 extern void dec_compute_by_core(DecimalOperation operation,
 								FixedInt value_a, int scale_a, Numeric numeric_a,
@@ -124,8 +131,11 @@ fixed_inline Decimal
 dec_from_datum(Datum datum)
 {
 	Decimal		result;
+	DecodedNumber rest;
 
-	dec_decode(datum, &result);
+	result.fixed.value = dec_decode(datum, &rest);
+	result.fixed.scale = rest.scale;
+	result.numeric = rest.numeric;
 	return result;
 }
 

@@ -395,7 +395,7 @@ fixed_quotient_scale(Fixed a, Fixed b)
  * and then the digits to the base 10000, 16 bits each, without zeros in front
  * or behind; the first of them counts 10000^weight.  It need not be aligned.
  */
-static inline bool
+fixed_inline bool
 fixed_decode(const char *data, size_t length, Fixed *number)
 {
 	uint16_t	header;
