@@ -3,7 +3,9 @@
 #   make demo      the flash crash on a throw-away cluster; CANDLES=file.csv.gz
 #                  replays real candles, SEED and ACCOUNTS vary the venue
 #   make test      every test, on a throw-away cluster
-#   make matrix    both of them in fresh chroots of three Debian releases
+#   make fuzz      the arithmetic against an oracle, with sanitizers; TIME=300
+#   make bench     the formulas against the same in SQL; POSITIONS, ROUNDS
+#   make matrix    test and demo in fresh chroots of three Debian releases
 #   make, make install, make installcheck    as with every extension
 #
 # demo and test install what is missing with apt.  PG_CONFIG names the
@@ -17,8 +19,11 @@ MODULE_big = risk_ext
 OBJS = \
 	src/risk_ext.o \
 	src/decimal.o \
-	src/margin.o \
+	src/formulas.o \
+	src/arguments.o \
 	src/margin_sql.o \
+	src/account_sql.o \
+	src/margin.o \
 	src/wiring.o \
 	src/guard.o \
 	src/valuation.o \
@@ -32,6 +37,7 @@ OBJS = \
 # The install script is these parts in this order.
 SQL_PARTS = \
 	sql/formulas.sql \
+	sql/account_formulas.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \
@@ -65,7 +71,7 @@ PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
 # Bitcode for the JIT would need clang, and nothing here is worth inlining.
 override with_llvm = no
 
-.PHONY: all demo test matrix
+.PHONY: all demo test fuzz bench matrix
 all:
 
 # These find or install PostgreSQL themselves, so they come without PGXS.
@@ -73,12 +79,16 @@ demo:
 	@demo/run
 test:
 	@test/sandbox test test/run
+fuzz:
+	@test/fuzz/run $(or $(TIME),60) $(SEED)
+bench:
+	@test/sandbox demo bench/run
 matrix:
 	@test/matrix
 # for scripts
 value-of-%:
 	@echo '$($*)'
-export PG_CONFIG CANDLES SEED ACCOUNTS MATRIX_DIR RISK_DATA
+export POSITIONS ROUNDS PG_CONFIG CANDLES SEED ACCOUNTS MATRIX_DIR RISK_DATA
 
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)

@@ -58,8 +58,7 @@ BEGIN
 		   g.maintenance_margin,
 		   g.initial_margin,
 		   l.floors AS tier_floors,
-		   l.rates AS tier_rates,
-		   l.deductions AS tier_deductions
+		   l.rates AS tier_rates
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
@@ -67,7 +66,6 @@ BEGIN
 	 CROSS JOIN LATERAL (
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
 			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
-			   array_agg(r.maintenance_deduction ORDER BY r.notional_floor) AS deductions,
 			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages
 		  FROM ledger.risk_limit r
 		 WHERE r.instrument_id = p.instrument_id) l
@@ -78,14 +76,9 @@ BEGIN
 				AS notional
 		OFFSET 0) v
 	 CROSS JOIN LATERAL (
-		SELECT risk.maintenance_margin(v.notional, 1, l.rates[t.tier], greatest(l.deductions[t.tier], 0))
-					+ greatest(-l.deductions[t.tier], 0) AS maintenance_margin,
-			   risk.initial_margin(v.notional, l.leverages[t.tier], s.scale) AS initial_margin
-		  FROM (
-			-- how many floors are below the notional
-			SELECT greatest(n - (v.notional = l.floors[n])::int, 1) AS tier
-			  FROM width_bucket(v.notional, l.floors) AS n
-			OFFSET 0) t
+		SELECT risk.maintenance_margin(v.notional, 1, l.floors, l.rates) AS maintenance_margin,
+			   risk.initial_margin(v.notional, l.leverages[risk.margin_tier(v.notional, l.floors, l.rates)], s.scale)
+				AS initial_margin
 		OFFSET 0) g
 	 WHERE p.qty <> 0;
 
@@ -108,13 +101,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at the highest leverage of its tier, rounded up to the scale of the asset.';
 	COMMENT ON COLUMN ledger.position_value.tier_floors IS 'Floors of the tiers of the instrument, ascending; as in ledger.risk_limit.';
 	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
-	COMMENT ON COLUMN ledger.position_value.tier_deductions IS 'Maintenance deductions of these tiers.';
 
-	-- Liquidation price: equity less maintenance is continuous from tier to
-	-- tier and monotone in the price of one instrument.  So its sign at the
-	-- cap of a tier tells whether that tier, or a higher one, holds at the
-	-- liquidation price; where no price is one, the lowest tier says so.
-	--
 	-- Bankruptcy price: of one position, where the account's equity is zero.
 	-- Of several, each may lose its share of the equity from the mark on:
 	-- "limit" is what it may lose from its cost on.  Limits are whole units of
@@ -123,7 +110,7 @@ BEGIN
 	-- the balance at zero or above, and the fund is not needed.
 	CREATE OR REPLACE VIEW ledger.position_risk AS
 	SELECT v.book_id, v.account_id, v.instrument_id, v.symbol, v.qty,
-		   trim_scale(v.cost / (v.qty * v.multiplier)) AS entry_price,
+		   trim_scale(risk.entry_price(v.qty, v.cost, v.multiplier, v.kind, v.scale)) AS entry_price,
 		   v.mark_price, v.mark_observed_at,
 		   CASE WHEN v.mark_price IS NOT NULL THEN v.unrealized_pnl END AS unrealized_pnl,
 		   CASE WHEN v.mark_price IS NOT NULL THEN v.notional END AS notional,
@@ -149,22 +136,11 @@ BEGIN
 								   AND b.account_id = p.account_id
 			WINDOW account AS (PARTITION BY p.book_id, p.account_id)) v
 	 CROSS JOIN LATERAL (
-		-- the tiers below: where at the cap, as a price, the liquidation
-		-- price is still ahead
-		SELECT 1 + count(*)::int AS tier
-		  FROM unnest(v.tier_floors[2:], v.tier_rates, v.tier_deductions) AS t(cap, rate, deduction)
-		 WHERE t.cap + sign(v.qty) * (v.balance - v.cost
-									  + v.account_pnl - v.unrealized_pnl
-									  - v.account_maintenance + v.maintenance_margin
-									  - t.cap * t.rate + t.deduction) < 0) t
-	 CROSS JOIN LATERAL (
 		SELECT risk.liquidation_price_at_cost(
 					qty => v.qty, cost => v.cost, balance => v.balance,
-					maintenance_rate => v.tier_rates[t.tier],
-					maintenance_amount => greatest(v.tier_deductions[t.tier], 0),
+					tier_floors => v.tier_floors, tier_rates => v.tier_rates,
 					other_pnl => v.account_pnl - v.unrealized_pnl,
-					other_maintenance => v.account_maintenance - v.maintenance_margin
-						+ greatest(-v.tier_deductions[t.tier], 0),
+					other_maintenance => v.account_maintenance - v.maintenance_margin,
 					multiplier => v.multiplier, kind => v.kind) AS price
 		OFFSET 0) q
 	 CROSS JOIN LATERAL (
@@ -208,15 +184,15 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.account_risk AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   e.equity - r.initial_margin AS free_collateral,
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin) AS free_collateral,
 		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 THEN 0
 				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin)
 		   END AS withdrawable,
 		   r.notional,
-		   trim_scale(e.equity / nullif(r.maintenance_margin, 0) * 100) AS margin_level,
-		   trim_scale(e.equity / nullif(r.notional, 0) * 100) AS margin_ratio,
-		   trim_scale(CASE WHEN e.equity > 0 THEN r.maintenance_margin / e.equity * 100 END) AS risk_ratio,
-		   trim_scale(CASE WHEN e.equity > 0 THEN r.notional / e.equity END) AS leverage
+		   trim_scale(risk.margin_level(e.equity, r.maintenance_margin)) AS margin_level,
+		   trim_scale(risk.margin_ratio(e.equity, r.notional)) AS margin_ratio,
+		   trim_scale(risk.risk_ratio(e.equity, r.maintenance_margin)) AS risk_ratio,
+		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s

@@ -224,6 +224,7 @@ BEGIN
 		settlement_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 		account_id bigint NOT NULL,
 		trade_id bigint,
+		execution_id bigint,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 		instrument_id int NOT NULL,
 		kind text NOT NULL CHECK (kind IN ('profit', 'residue')),
@@ -231,7 +232,7 @@ BEGIN
 		PRIMARY KEY (book_id, settlement_id, period)
 	);
 	COMMENT ON TABLE ledger.settlement IS
-		'A change of a position''s cost without a trade. profit: unrealised profit paid into the balance; residue: what rounding the realised profit down left when the position was closed, kept by clearing. Append-only.';
+		'A change of a position''s cost without a trade. profit: unrealised profit paid into the balance; residue: what rounding the realised profit down left when the position was closed, or, with an execution_id, what rounding the values of its trades left between them; kept by clearing. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.reset (
 		book_id int NOT NULL,
@@ -322,6 +323,7 @@ BEGIN
 		-- in the key, so that no transaction ever waits for another here
 		transaction_id xid8 NOT NULL,
 		executed_at timestamptz NOT NULL,
+		trades bigint NOT NULL,
 		qty numeric NOT NULL,
 		value numeric NOT NULL,
 		PRIMARY KEY (book_id, transaction_id, execution_id, instrument_id)

@@ -338,7 +338,9 @@ BEGIN
 			 ORDER BY f.book_id, f.reset_id, f.account_id, f.fault
 			 LIMIT 1) v;
 
-	-- Positions, from all that ever changed them, in one pass.
+	-- Positions, from all that ever changed them, in one pass.  The value of an
+	-- inverse trade is qty * multiplier / price with 8 decimals more than the
+	-- asset, rounded half up: twice that and 1, halved, without its fraction.
 	RETURN QUERY
 	WITH source AS (
 		SELECT p.book_id, p.account_id, p.instrument_id,
@@ -347,12 +349,16 @@ BEGIN
 		 WHERE verify.book_id IS NULL OR p.book_id = verify.book_id
 		UNION ALL
 		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0,
-			   sum(d.qty), count(*), sum(d.qty * t.price) * i.multiplier
+			   sum(d.qty), count(*), sum(e.value)
 		  FROM ledger.trade t
 		  JOIN ledger.instrument i ON i.instrument_id = t.instrument_id
+		  JOIN ledger.asset a ON a.asset_code = i.settle_asset
 		 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
+		 CROSS JOIN LATERAL (SELECT CASE WHEN i.kind <> 'inverse' THEN d.qty * t.price * i.multiplier
+									 ELSE -sign(d.qty) * div(2 * t.qty * i.multiplier * ('1e' || a.scale + 8)::numeric + t.price, 2 * t.price)
+										  * ('1e-' || a.scale + 8)::numeric END AS value) e
 		 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
-		 GROUP BY t.book_id, t.account_id, t.instrument_id, i.multiplier
+		 GROUP BY t.book_id, t.account_id, t.instrument_id
 		UNION ALL
 		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0, 0, 0, e.amount
 		  FROM ledger.entry e
@@ -363,7 +369,8 @@ BEGIN
 		UNION ALL
 		SELECT s.book_id, s.account_id, s.instrument_id, 0, 0, 0, 0, 0, s.amount
 		  FROM ledger.settlement s
-		 WHERE verify.book_id IS NULL OR s.book_id = verify.book_id
+		 WHERE s.execution_id IS NULL
+		   AND (verify.book_id IS NULL OR s.book_id = verify.book_id)
 	), wrong AS MATERIALIZED (
 		SELECT s.book_id, s.account_id, s.instrument_id,
 			   sum(s.qty) AS qty, sum(s.trades) AS trades, sum(s.cost) AS cost,
@@ -386,17 +393,31 @@ BEGIN
 			  ORDER BY w.book_id, w.account_id, w.instrument_id LIMIT 1)
 	   FROM wrong w WHERE w.cost <> w.cost_due);
 
+	-- What rounding left between the values of an execution is in settlement,
+	-- and at most a unit for each trade.
 	RETURN QUERY
 	SELECT 'executions', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
 				   format('book %s, execution %s, instrument %s: quantity %s and value %s are left over',
-						  t.book_id, t.execution_id, t.instrument_id, sum(d.qty), sum(d.qty * t.price)) AS offender
-			  FROM ledger.trade t
-			 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
-			 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
-			 GROUP BY t.book_id, t.execution_id, t.instrument_id
-			HAVING sum(d.qty) <> 0 OR sum(d.qty * t.price) <> 0
-			 ORDER BY t.book_id, t.execution_id, t.instrument_id
+						  u.book_id, u.execution_id, u.instrument_id, sum(u.qty), sum(u.value) - sum(u.residue)) AS offender
+			  FROM (SELECT t.book_id, t.execution_id, t.instrument_id, d.qty, e.value, 0 AS residue,
+						   CASE WHEN i.kind = 'inverse' THEN ('1e-' || a.scale + 8)::numeric ELSE 0 END AS tolerance
+					  FROM ledger.trade t
+					  JOIN ledger.instrument i ON i.instrument_id = t.instrument_id
+					  JOIN ledger.asset a ON a.asset_code = i.settle_asset
+					 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
+					 CROSS JOIN LATERAL (SELECT CASE WHEN i.kind <> 'inverse' THEN d.qty * t.price * i.multiplier
+									 ELSE -sign(d.qty) * div(2 * t.qty * i.multiplier * ('1e' || a.scale + 8)::numeric + t.price, 2 * t.price)
+										  * ('1e-' || a.scale + 8)::numeric END AS value) e
+					 WHERE verify.book_id IS NULL OR t.book_id = verify.book_id
+					UNION ALL
+					SELECT s.book_id, s.execution_id, s.instrument_id, 0, 0, s.amount, 0
+					  FROM ledger.settlement s
+					 WHERE s.execution_id IS NOT NULL
+					   AND (verify.book_id IS NULL OR s.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.execution_id, u.instrument_id
+			HAVING sum(u.qty) <> 0 OR sum(u.value) <> sum(u.residue) OR abs(sum(u.residue)) > sum(u.tolerance)
+			 ORDER BY u.book_id, u.execution_id, u.instrument_id
 			 LIMIT 1) v;
 
 	RETURN QUERY
@@ -487,7 +508,8 @@ BEGIN
 					 WHERE a.kind <> 'clearing'
 					   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)
 					UNION ALL
-					SELECT p.book_id, i.settle_asset, p.qty * i.multiplier * coalesce(m.price, 0) - p.cost, 0, 0
+					SELECT p.book_id, i.settle_asset, p.qty * i.multiplier
+						   * coalesce(CASE WHEN i.kind = 'inverse' THEN -1 / m.price ELSE m.price END, 0) - p.cost, 0, 0
 					  FROM ledger.position p
 					  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 					  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id

@@ -2,20 +2,40 @@
  * decimal.h
  *		Exact decimal arithmetic on NUMERIC, with stated rounding.
  *
- * Every result is palloc'd in the current memory context.  Nothing here reads
- * a catalogue or a table, and nothing rounds unless its name says so.
+ * Two faces of one thing.  The functions decimal_* take and give Numeric, one
+ * operation at a time, as posting needs them.  The type Decimal and the
+ * functions dec_* are for formulas: the arguments are decoded once, and only
+ * the result is made a Numeric again.
+ *
+ * Every result is, byte for byte, what SQL's operators give for the same
+ * operation; where a function rounds, its name says so.  Results are palloc'd
+ * in the current memory context.  Nothing here reads a catalogue or a table.
  */
 #ifndef RISK_DECIMAL_H
 #define RISK_DECIMAL_H
 
 #include "utils/numeric.h"
 
-typedef enum DecimalRounding
+#include "compat.h"
+#include "fixed.h"
+
+typedef FixedRounding DecimalRounding;
+
+#define DECIMAL_DOWN		FIXED_DOWN
+#define DECIMAL_UP			FIXED_UP
+#define DECIMAL_HALF_AWAY	FIXED_HALF_AWAY
+
+/*
+ * A number inside of a formula.  Each operation takes the 128-bit road when it
+ * can, and core's functions when a number or the result does not fit.
+ */
+typedef struct Decimal
 {
-	DECIMAL_DOWN,				/* toward minus infinity */
-	DECIMAL_UP,					/* toward plus infinity */
-	DECIMAL_HALF_AWAY			/* to nearest, ties away from zero */
-} DecimalRounding;
+	Fixed		fixed;			/* counts when numeric is NULL */
+	Numeric		numeric;		/* what does not fit: too long, NaN, infinite */
+} Decimal;
+
+/* Numeric in, Numeric out */
 
 extern Numeric decimal_from_int64(int64 value);
 extern Numeric decimal_add(Numeric a, Numeric b);
@@ -44,5 +64,207 @@ extern int	decimal_scale(Numeric a);	/* digits after the point, trailing
 extern int	decimal_integer_digits(Numeric a);	/* digits before the point, 0
 												 * when |a| < 1 */
 extern char *decimal_to_cstring(Numeric a);
+
+/* Decimal in, Decimal out */
+
+typedef enum DecimalOperation
+{
+	DEC_ADD,
+	DEC_SUBTRACT,
+	DEC_MULTIPLY,
+	DEC_DIVIDE,
+	DEC_DIVIDE_ROUNDED,
+	DEC_ROUND,
+	DEC_NEGATE,
+	DEC_COMPARE					/* the result is -1, 0 or 1 */
+} DecimalOperation;
+
+/* What dec_decode() has to say beside the value. */
+typedef struct DecodedNumber
+{
+	int32		scale;
+	int32		sign;			/* -1, 0, 1; of what fits */
+	Numeric		numeric;		/* what does not fit */
+} DecodedNumber;
+
+extern void decimal_check_format(void);
+extern FixedInt dec_decode(Datum datum, DecodedNumber *rest);
+extern Numeric dec_encode(FixedInt value, int scale);
+extern void dec_compute_by_core(DecimalOperation operation,
+								FixedInt value_a, int scale_a, Numeric numeric_a,
+								FixedInt value_b, int scale_b, Numeric numeric_b,
+								int scale, DecimalRounding rounding,
+								Decimal *result);
+
+#define dec_is_fixed(a)			likely((a).numeric == NULL)
+#define dec_are_fixed(a, b)		likely((a).numeric == NULL && (b).numeric == NULL)
+
+/*
+ * The road by core's functions.  Field by field, so that the compiler need not
+ * keep a number in memory on the other road.
+ */
+fixed_inline Decimal
+dec_by_core(DecimalOperation operation, Decimal a, Decimal b, int scale,
+			DecimalRounding rounding)
+{
+	Decimal		stored;
+	Decimal		result;
+
+	dec_compute_by_core(operation, a.fixed.value, a.fixed.scale, a.numeric,
+						b.fixed.value, b.fixed.scale, b.numeric, scale, rounding,
+						&stored);
+	result.fixed.value = stored.fixed.value;
+	result.fixed.scale = stored.fixed.scale;
+	result.numeric = stored.numeric;
+	return result;
+}
+
+fixed_inline Decimal
+dec_integer(int64 value)
+{
+	Decimal		result = {{value, 0}, NULL};
+
+	return result;
+}
+
+fixed_inline Decimal
+dec_from_datum(Datum datum)
+{
+	Decimal		result;
+	DecodedNumber rest;
+
+	result.fixed.value = dec_decode(datum, &rest);
+	result.fixed.scale = rest.scale;
+	result.numeric = rest.numeric;
+	return result;
+}
+
+fixed_inline Decimal
+dec_from_numeric(Numeric numeric)
+{
+	return dec_from_datum(NumericGetDatum(numeric));
+}
+
+fixed_inline Numeric
+dec_to_numeric(Decimal a)
+{
+	return dec_is_fixed(a) ? dec_encode(a.fixed.value, a.fixed.scale) : a.numeric;
+}
+
+fixed_inline Decimal
+dec_add(Decimal a, Decimal b)
+{
+	Decimal		result;
+
+	result.numeric = NULL;
+	if (dec_are_fixed(a, b) && likely(fixed_add(a.fixed, b.fixed, &result.fixed)))
+		return result;
+	return dec_by_core(DEC_ADD, a, b, 0, DECIMAL_DOWN);
+}
+
+fixed_inline Decimal
+dec_subtract(Decimal a, Decimal b)
+{
+	Decimal		result;
+
+	result.numeric = NULL;
+	if (dec_are_fixed(a, b) && likely(fixed_subtract(a.fixed, b.fixed, &result.fixed)))
+		return result;
+	return dec_by_core(DEC_SUBTRACT, a, b, 0, DECIMAL_DOWN);
+}
+
+/* exact */
+fixed_inline Decimal
+dec_multiply(Decimal a, Decimal b)
+{
+	Decimal		result;
+
+	result.numeric = NULL;
+	if (dec_are_fixed(a, b) && likely(fixed_multiply(a.fixed, b.fixed, &result.fixed)))
+		return result;
+	return dec_by_core(DEC_MULTIPLY, a, b, 0, DECIMAL_DOWN);
+}
+
+/* b not zero */
+fixed_inline Decimal
+dec_divide(Decimal a, Decimal b)
+{
+	Decimal		result;
+
+	result.numeric = NULL;
+	if (dec_are_fixed(a, b) &&
+		likely(fixed_divide(a.fixed, b.fixed, fixed_quotient_scale(a.fixed, b.fixed),
+							FIXED_HALF_AWAY, &result.fixed)))
+		return result;
+	return dec_by_core(DEC_DIVIDE, a, b, 0, DECIMAL_DOWN);
+}
+
+/* b not zero */
+fixed_inline Decimal
+dec_divide_rounded(Decimal a, Decimal b, int scale, DecimalRounding rounding)
+{
+	Decimal		result;
+
+	result.numeric = NULL;
+	if (dec_are_fixed(a, b) &&
+		likely(fixed_divide(a.fixed, b.fixed, scale, rounding, &result.fixed)))
+		return result;
+	return dec_by_core(DEC_DIVIDE_ROUNDED, a, b, scale, rounding);
+}
+
+fixed_inline Decimal
+dec_round(Decimal a, int scale, DecimalRounding rounding)
+{
+	Decimal		result;
+
+	result.numeric = NULL;
+	if (dec_is_fixed(a) && likely(fixed_round(a.fixed, scale, rounding, &result.fixed)))
+		return result;
+	return dec_by_core(DEC_ROUND, a, a, scale, rounding);
+}
+
+fixed_inline Decimal
+dec_negate(Decimal a)
+{
+	if (!dec_is_fixed(a))
+		return dec_by_core(DEC_NEGATE, a, a, 0, DECIMAL_DOWN);
+	a.fixed = fixed_negate(a.fixed);
+	return a;
+}
+
+/* -1, 0, 1 */
+fixed_inline int
+dec_compare(Decimal a, Decimal b)
+{
+	if (dec_are_fixed(a, b))
+		return fixed_compare(a.fixed, b.fixed);
+	return (int) dec_by_core(DEC_COMPARE, a, b, 0, DECIMAL_DOWN).fixed.value;
+}
+
+/* -1, 0, 1 */
+fixed_inline int
+dec_sign(Decimal a)
+{
+	return dec_is_fixed(a) ? fixed_sign(a.fixed) : decimal_sign(a.numeric);
+}
+
+fixed_inline Decimal
+dec_absolute(Decimal a)
+{
+	return dec_sign(a) < 0 ? dec_negate(a) : a;
+}
+
+/* of equals, the first */
+fixed_inline Decimal
+dec_min(Decimal a, Decimal b)
+{
+	return dec_compare(b, a) < 0 ? b : a;
+}
+
+fixed_inline Decimal
+dec_max(Decimal a, Decimal b)
+{
+	return dec_compare(b, a) > 0 ? b : a;
+}
 
 #endif							/* RISK_DECIMAL_H */

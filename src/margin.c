@@ -1,81 +1,112 @@
 /*
  * margin.c
- *		The formulas of margin and profit.
+ *		What a trade does to a position, and the formulas as posting calls
+ *		them: Numeric in, Numeric out.
  *
- * Pure functions of their arguments: no table, no catalogue, no setting.  They
- * are the only place where a formula is written; the SQL functions, the views
- * and the triggers all come here.
- *
- * Arguments are finite and have been judged by the caller: prices and
- * multipliers above zero, rates not below zero.  A result too large for
- * NUMERIC is 22003, raised by the arithmetic.
- *
- * Names in the comments: q signed quantity, s its sign, k multiplier, P price,
- * E average entry price, C signed cost (q k E), W balance, m maintenance rate,
- * f closing fee rate.  "Settle" is one unit of the settlement asset.
+ * Pure, as formulas.c is, where the formulas themselves are.  Only the value
+ * of a trade lives here: it is rounded, because both sides and the clearing
+ * account must have the same one, in digits that the books can hold.
  */
 #include "postgres.h"
 
-#include "margin.h"
+#include "formulas.h"
+
+/* Decimals of the prices that are searched for; no trade has more. */
+#define PRICE_SCALE 18
 
 /*
- * The kind of contract that a name stands for.  Errors: 0A000 for a kind that
- * is known but has no formulas yet, 22023 for any other name.
- */
-ContractKind
-contract_kind(const char *name)
-{
-	if (strcmp(name, "linear") == 0)
-		return CONTRACT_LINEAR;
-
-	if (strcmp(name, "inverse") == 0 || strcmp(name, "quanto") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("contracts of kind \"%s\" are not supported yet", name),
-				 errdetail("This version computes linear contracts only."),
-				 errhint("Use kind 'linear'.")));
-
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown kind of contract \"%.60s\"", name),
-			 errdetail("The kinds are linear, inverse and quanto."),
-			 errhint("Use kind 'linear'.")));
-}
-
-/*
- * What a quantity is worth at a price, in settle, with the sign of the
- * quantity: q k P.  Exact.
+ * The signed value of a trade, in settle: q k P, exact.  Inverse: -(q k / P),
+ * rounded half away from zero to INVERSE_EXTRA_SCALE decimals more than the
+ * asset has, so that the two sides of a trade are alike.
  */
 Numeric
 contract_value(ContractKind kind, Numeric qty, Numeric price,
-			   Numeric multiplier)
+			   Numeric multiplier, int scale)
 {
-	switch (kind)
-	{
-		case CONTRACT_LINEAR:
-			return decimal_multiply(decimal_multiply(qty, multiplier), price);
-	}
-	elog(ERROR, "unrecognized contract kind: %d", (int) kind);
+	if (kind == CONTRACT_INVERSE)
+		return decimal_negate(decimal_divide_rounded(decimal_multiply(qty, multiplier),
+													 price, scale + INVERSE_EXTRA_SCALE,
+													 DECIMAL_HALF_AWAY));
+	return decimal_multiply(decimal_multiply(qty, multiplier), price);
 }
 
-/* The size of a position in settle, never negative: |q| k P.  Exact. */
+/* See holding_notional(). */
 Numeric
-contract_notional(ContractKind kind, Numeric qty, Numeric price,
-				  Numeric multiplier)
+contract_notional(ContractKind kind, Numeric qty, Numeric price, Numeric multiplier)
 {
-	return decimal_absolute(contract_value(kind, qty, price, multiplier));
+	return dec_to_numeric(holding_notional(kind, dec_from_numeric(qty),
+										   dec_from_numeric(price),
+										   dec_from_numeric(multiplier)));
 }
 
 /*
- * Profit (above zero) or loss not yet realised at a price, in settle:
- * q k P - C, which is s |q| k (P - E).  Exact.  Zero for a flat position.
+ * The values of the rows of one execution, whose quantities net to zero: do
+ * they, too, but for rounding?  Linear values must net exactly.  An inverse
+ * value is wrong by half a unit at most, so one unit for each row will do.
  */
+bool
+contract_values_net(ContractKind kind, Numeric value, int64 rows, int scale)
+{
+	Decimal		tolerance = {{rows, scale + INVERSE_EXTRA_SCALE}, NULL};
+
+	if (kind != CONTRACT_INVERSE)
+		return decimal_sign(value) == 0;
+	return decimal_compare(decimal_absolute(value), dec_to_numeric(tolerance)) <= 0;
+}
+
+/*
+ * The one price, of at most 18 decimals, at which a quantity has this value;
+ * NULL when there is none.  Several prices may round to one inverse value: the
+ * one with the fewest decimals is taken.
+ */
+Numeric
+contract_price(ContractKind kind, Numeric qty, Numeric value,
+			   Numeric multiplier, int scale)
+{
+	Numeric		size = decimal_multiply(qty, multiplier);
+	int			side = kind == CONTRACT_INVERSE ? -1 : 1;
+
+	if (decimal_sign(qty) == 0 || decimal_sign(value) != side * decimal_sign(qty))
+		return NULL;
+	for (int decimals = side > 0 ? PRICE_SCALE : 0; decimals <= PRICE_SCALE; decimals++)
+	{
+		Numeric		price = side > 0 ?
+			decimal_divide_rounded(value, size, decimals, DECIMAL_HALF_AWAY) :
+			decimal_divide_rounded(decimal_negate(size), value, decimals, DECIMAL_HALF_AWAY);
+
+		if (decimal_sign(price) > 0 &&
+			decimal_compare(contract_value(kind, qty, price, multiplier, scale), value) == 0)
+			return price;
+	}
+	return NULL;
+}
+
+/*
+ * The average entry price of a position, to 18 decimals; not for showing.  Not
+ * above zero when what was settled has used up the cost.
+ */
+Numeric
+position_entry_price(ContractKind kind, Numeric qty, Numeric cost,
+					 Numeric multiplier, DecimalRounding rounding)
+{
+	Numeric		size = decimal_multiply(qty, multiplier);
+
+	if (kind != CONTRACT_INVERSE)
+		return decimal_divide_rounded(cost, size, PRICE_SCALE, rounding);
+	if (decimal_sign(cost) == 0)
+		return cost;
+	return decimal_divide_rounded(decimal_negate(size), cost, PRICE_SCALE, rounding);
+}
+
+/* See holding_pnl(). */
 Numeric
 position_unrealized_pnl(ContractKind kind, Numeric qty, Numeric cost,
 						Numeric mark_price, Numeric multiplier)
 {
-	return decimal_subtract(contract_value(kind, qty, mark_price, multiplier),
-							cost);
+	Holding		holding = {kind, dec_from_numeric(qty), dec_from_numeric(cost),
+	dec_from_numeric(multiplier)};
+
+	return dec_to_numeric(holding_pnl(&holding, dec_from_numeric(mark_price)));
 }
 
 /*
@@ -110,7 +141,7 @@ position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 					 Numeric multiplier, int scale, PositionChange *change)
 {
 	Numeric		trade_value = contract_value(kind, trade_qty, trade_price,
-											 multiplier);
+											 multiplier, scale);
 	int			side = decimal_sign(qty);
 	int			trade_side = decimal_sign(trade_qty);
 	Numeric		close_value;
@@ -152,7 +183,8 @@ position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 
 	/* all of it, and perhaps more */
 	close_value = (order == 0) ? trade_value :
-		contract_value(kind, decimal_negate(qty), trade_price, multiplier);
+		contract_value(kind, decimal_negate(qty), trade_price,
+					   multiplier, scale);
 	close_cost = decimal_add(cost, close_value);
 	change->realized = decimal_round(decimal_negate(close_cost), scale,
 									 DECIMAL_DOWN);
@@ -187,165 +219,23 @@ position_funding(ContractKind kind, Numeric qty, Numeric mark_price,
 	return decimal_round(payment, scale, DECIMAL_DOWN);
 }
 
-/*
- * Maintenance margin of a position, in settle, from its notional N >= 0.
- *
- *	rate > 0	N rate - amount, and not below zero.  The amount is the
- *				cumulative maintenance amount of the tier, as exchanges publish
- *				it: it makes the sum over the tiers one line for each tier, and
- *				so it is deducted.  Below zero only where another tier holds.
- *	rate = 0	the amount itself: a fixed maintenance margin.
- *
- * No position (N = 0), no maintenance.  Exact.
- */
-Numeric
-margin_maintenance(Numeric notional, Numeric rate, Numeric amount)
-{
-	Numeric		zero = decimal_from_int64(0);
-
-	if (decimal_sign(notional) == 0)
-		return zero;
-	if (decimal_sign(rate) == 0)
-		return amount;
-	return decimal_max(zero,
-					   decimal_subtract(decimal_multiply(notional, rate),
-										amount));
-}
-
-/*
- * Margin needed to open a position, in settle: N / leverage, rounded up to the
- * scale of the asset, so that it is never a fraction short.  The leverage is
- * above zero.
- */
+/* See initial_margin(). */
 Numeric
 margin_initial(Numeric notional, Numeric leverage, int scale)
 {
-	return decimal_divide_rounded(notional, leverage, scale, DECIMAL_UP);
+	return dec_to_numeric(initial_margin(dec_from_numeric(notional),
+										 dec_from_numeric(leverage), scale));
 }
 
-/*
- * What may leave the account, in settle: max(0, W + min(0, u) - IM).  Losses
- * not yet realised count at once, profits only when realised or settled.
- * Exact.
- */
+/* See account_withdrawable(). */
 Numeric
-margin_withdrawable(Numeric balance, Numeric unrealized_pnl,
-					Numeric initial_margin)
+margin_withdrawable(Numeric balance, Numeric unrealized_pnl, Numeric initial_margin,
+					Numeric order_reserve, Numeric holds, bool profit_backs_margin)
 {
-	Numeric		zero = decimal_from_int64(0);
-	Numeric		free_collateral;
-
-	free_collateral = decimal_subtract(decimal_add(balance,
-												   decimal_min(zero, unrealized_pnl)),
-									   initial_margin);
-	return decimal_max(zero, free_collateral);
-}
-
-/*
- * The price at which funds + q k P - C = |q| k P requirement_rate, that is
- * (funds - C) / (|q| k (requirement_rate - s)); funds is the part of the
- * equity less the requirement that does not move with this price.
- *
- * NULL for a flat position, where the price would not be above zero, and for a
- * long position with requirement_rate >= 1: what it needs then grows as fast
- * as its value or faster, and no fall of the price leads through such a point.
- */
-static Numeric
-break_even_price(ContractKind kind, Numeric qty, Numeric cost, Numeric funds,
-				 Numeric requirement_rate, Numeric multiplier)
-{
-	int			side = decimal_sign(qty);
-	Numeric		slope;
-	Numeric		dividend;
-	Numeric		divisor;
-
-	if (kind != CONTRACT_LINEAR)
-		elog(ERROR, "unrecognized contract kind: %d", (int) kind);
-	if (side == 0)
-		return NULL;
-
-	slope = decimal_subtract(requirement_rate, decimal_from_int64(side));
-	if (decimal_sign(slope) != -side)
-		return NULL;
-
-	dividend = decimal_subtract(funds, cost);
-	if (decimal_sign(dividend) != -side)
-		return NULL;
-
-	divisor = decimal_multiply(decimal_multiply(decimal_absolute(qty),
-												multiplier), slope);
-	return decimal_divide(dividend, divisor);
-}
-
-/*
- * The price of this instrument, all else unchanged, at which the equity of the
- * account equals its maintenance margin plus the fee for closing this
- * position, in settle per unit:
- *
- *	P = (W + u_other - MM_other + c - C) / (|q| k (m + f - s))
- *
- * rate and amount are read as margin_maintenance reads them: with rate > 0,
- * m = rate and c = amount; with rate = 0, m = 0 and c = -amount.  Where the
- * first would make the maintenance negative, it is zero there, too (m = c =
- * 0).  The tier is the one that holds at the resulting price; choosing it is
- * the caller's.
- *
- * Rounded as SQL rounds a quotient: at least 16 significant digits, half away
- * from zero.
- *
- * NULL as in break_even_price.  A long position whose price would be zero or
- * less is safe at every price; a short one is below its maintenance at every
- * price.  The sign of equity - maintenance at the mark tells them apart.
- */
-Numeric
-position_liquidation_price(ContractKind kind, Numeric qty, Numeric cost,
-						   Numeric balance, Numeric rate, Numeric amount,
-						   Numeric other_pnl, Numeric other_maintenance,
-						   Numeric close_fee_rate, Numeric multiplier)
-{
-	Numeric		funds = decimal_subtract(decimal_add(balance, other_pnl),
-										 other_maintenance);
-	Numeric		price;
-
-	if (decimal_sign(rate) == 0)
-		return break_even_price(kind, qty, cost,
-								decimal_subtract(funds, amount),
-								close_fee_rate, multiplier);
-
-	price = break_even_price(kind, qty, cost, decimal_add(funds, amount),
-							 decimal_add(rate, close_fee_rate), multiplier);
-
-	/*
-	 * At small notionals the amount exceeds N rate, and the maintenance is
-	 * zero; a short position that breaks even nowhere without maintenance
-	 * does so nowhere with it.
-	 */
-	if (decimal_sign(amount) > 0)
-	{
-		Numeric		unmargined = break_even_price(kind, qty, cost, funds,
-												  close_fee_rate, multiplier);
-
-		if (unmargined == NULL ||
-			decimal_compare(decimal_multiply(contract_notional(kind, qty,
-															   unmargined,
-															   multiplier),
-											 rate),
-							amount) <= 0)
-			return unmargined;
-	}
-	return price;
-}
-
-/*
- * The price at which the equity of the account, less the fee for closing this
- * position, is zero: the liquidation price without any maintenance.  Rounding
- * and NULL as there.
- */
-Numeric
-position_bankruptcy_price(ContractKind kind, Numeric qty, Numeric cost,
-						  Numeric balance, Numeric other_pnl,
-						  Numeric close_fee_rate, Numeric multiplier)
-{
-	return break_even_price(kind, qty, cost, decimal_add(balance, other_pnl),
-							close_fee_rate, multiplier);
+	return dec_to_numeric(account_withdrawable(dec_from_numeric(balance),
+											   dec_from_numeric(unrealized_pnl),
+											   dec_from_numeric(initial_margin),
+											   dec_from_numeric(order_reserve),
+											   dec_from_numeric(holds),
+											   profit_backs_margin));
 }

@@ -6,6 +6,11 @@
  * value paid for it, qty * multiplier * average entry for a linear contract,
  * so that no formula depends on a rounded average.  Money is in units of the
  * settlement asset.
+ *
+ * Names in the comments: q signed quantity, s its sign, k multiplier, P price,
+ * E average entry price, C signed cost, V value, N notional, u profit not yet
+ * realised, W balance, m maintenance rate, c cumulative maintenance amount, f
+ * closing fee rate.  "Settle" is one unit of the settlement asset.
  */
 #ifndef RISK_MARGIN_H
 #define RISK_MARGIN_H
@@ -14,10 +19,81 @@
 
 typedef enum ContractKind
 {
-	CONTRACT_LINEAR
+	CONTRACT_LINEAR,			/* V = q k P */
+	CONTRACT_INVERSE,			/* V = -(q k / P): contracts of k units of
+								 * quote, settled in the coin */
+	CONTRACT_QUANTO				/* V = q k P, k in settle for one unit of price */
 } ContractKind;
 
-/* What a trade does to a position. */
+/*
+ * The value of a trade in an inverse contract is rounded, to this many
+ * decimals more than the asset has; its two sides are rounded alike.
+ */
+#define INVERSE_EXTRA_SCALE 8
+
+/* An open position. */
+typedef struct Holding
+{
+	ContractKind kind;
+	Decimal		qty;
+	Decimal		cost;
+	Decimal		multiplier;
+} Holding;
+
+/* The rest of the account that holds it, in settle. */
+typedef struct Surroundings
+{
+	Decimal		balance;
+	Decimal		other_pnl;		/* of its other positions */
+	Decimal		other_maintenance;
+} Surroundings;
+
+/*
+ * Tiers of the maintenance margin: rates[i] holds for notionals above
+ * floors[i] up to the next floor; none below the first.  Floors ascend.
+ */
+typedef struct TierTable
+{
+	int			n;
+	const Decimal *floors;
+	const Decimal *rates;
+	const Decimal *amounts;		/* cumulative, derived from these */
+} TierTable;
+
+/* One of them, or a flat rate, or a fixed amount: see maintenance_margin(). */
+typedef struct Maintenance
+{
+	Decimal		rate;
+	Decimal		amount;
+} Maintenance;
+
+extern ContractKind contract_kind(const char *name);	/* 22023 */
+
+/* formulas.c; those of formulas.h are inline */
+
+extern void derive_tier_amounts(int n, const Decimal *floors,
+								const Decimal *rates, Decimal *amounts);
+extern bool holding_entry_price(const Holding *holding, int scale,
+								Decimal *price);
+extern bool holding_liquidation_price_by_tiers(const Holding *holding,
+											   const Surroundings *account,
+											   const TierTable *tiers,
+											   Decimal close_fee_rate,
+											   Decimal *price);
+
+extern Decimal account_withdrawable(Decimal balance, Decimal pnl,
+									Decimal initial_margin,
+									Decimal order_reserve, Decimal holds,
+									bool profit_backs_margin);
+extern Decimal account_free_collateral(Decimal balance, Decimal pnl,
+									   Decimal initial_margin,
+									   Decimal order_reserve, Decimal holds);
+extern Decimal largest_order(ContractKind kind, Decimal free_collateral,
+							 Decimal price, Decimal leverage, Decimal fee_rate,
+							 Decimal lot, Decimal multiplier);
+
+/* margin.c: the same in Numeric, for posting, and what a trade does */
+
 typedef struct PositionChange
 {
 	Numeric		qty;			/* quantity after */
@@ -31,11 +107,17 @@ typedef struct PositionChange
 	bool		adds_risk;		/* larger than before, or turned over */
 } PositionChange;
 
-extern ContractKind contract_kind(const char *name);	/* 0A000, 22023 */
 extern Numeric contract_value(ContractKind kind, Numeric qty, Numeric price,
-							  Numeric multiplier);
+							  Numeric multiplier, int scale);
 extern Numeric contract_notional(ContractKind kind, Numeric qty, Numeric price,
 								 Numeric multiplier);
+extern Numeric contract_price(ContractKind kind, Numeric qty, Numeric value,
+							  Numeric multiplier, int scale);
+extern bool contract_values_net(ContractKind kind, Numeric value, int64 rows,
+								int scale);
+extern Numeric position_entry_price(ContractKind kind, Numeric qty,
+									Numeric cost, Numeric multiplier,
+									DecimalRounding rounding);
 extern Numeric position_unrealized_pnl(ContractKind kind, Numeric qty,
 									   Numeric cost, Numeric mark_price,
 									   Numeric multiplier);
@@ -46,24 +128,10 @@ extern void position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 extern Numeric position_funding(ContractKind kind, Numeric qty,
 								Numeric mark_price, Numeric multiplier,
 								Numeric rate, int scale);
-extern Numeric margin_maintenance(Numeric notional, Numeric rate,
-								  Numeric amount);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);
 extern Numeric margin_withdrawable(Numeric balance, Numeric unrealized_pnl,
-								   Numeric initial_margin);
-
-/* NULL (C) when there is no such price */
-extern Numeric position_liquidation_price(ContractKind kind, Numeric qty,
-										  Numeric cost, Numeric balance,
-										  Numeric rate, Numeric amount,
-										  Numeric other_pnl,
-										  Numeric other_maintenance,
-										  Numeric close_fee_rate,
-										  Numeric multiplier);
-extern Numeric position_bankruptcy_price(ContractKind kind, Numeric qty,
-										 Numeric cost, Numeric balance,
-										 Numeric other_pnl,
-										 Numeric close_fee_rate,
-										 Numeric multiplier);
+								   Numeric initial_margin,
+								   Numeric order_reserve, Numeric holds,
+								   bool profit_backs_margin);
 
 #endif							/* RISK_MARGIN_H */

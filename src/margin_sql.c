@@ -1,123 +1,92 @@
 /*
  * margin_sql.c
- *		The SQL face of the formulas in margin.c.
+ *		The SQL face of the formulas of one position.
  *
- * Here are the functions that SQL calls, and the judgement of their arguments:
- * what passes read_numeric() is what the formulas take for granted.  All of
- * them are declared STRICT in sql/formulas.sql, which also says what each one
- * returns.
- *
- * Errors: 22023 for an argument out of its domain or an unknown kind of
- * contract, 0A000 for a kind without formulas, 22003 for a result that does
- * not fit NUMERIC.
+ * All functions are declared STRICT in sql/formulas.sql, which also says what
+ * each one returns.  Most come in two forms that differ in one argument: the
+ * exact cost of the position, or the entry price to make it from.
  */
 #include "postgres.h"
 
-#include "fmgr.h"
-#include "utils/builtins.h"
-
-#include "margin.h"
-
-/* Asset scales are far below; more digits could not be stored sensibly. */
-#define MAX_SCALE	38
-
-typedef enum ArgDomain
-{
-	ARG_FINITE,					/* any number */
-	ARG_NOT_NEGATIVE,
-	ARG_POSITIVE,
-	ARG_RATE					/* 0 <= x < 1 */
-} ArgDomain;
+#include "arguments.h"
 
 PG_FUNCTION_INFO_V1(risk_unrealized_pnl);
 PG_FUNCTION_INFO_V1(risk_unrealized_pnl_at_cost);
+PG_FUNCTION_INFO_V1(risk_equity);
+PG_FUNCTION_INFO_V1(risk_equity_at_cost);
 PG_FUNCTION_INFO_V1(risk_notional);
+PG_FUNCTION_INFO_V1(risk_entry_price);
+PG_FUNCTION_INFO_V1(risk_margin_tier);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin);
+PG_FUNCTION_INFO_V1(risk_maintenance_margin_by_tiers);
+PG_FUNCTION_INFO_V1(risk_liquidation_requirement);
 PG_FUNCTION_INFO_V1(risk_initial_margin);
-PG_FUNCTION_INFO_V1(risk_withdrawable);
 PG_FUNCTION_INFO_V1(risk_liquidation_price);
 PG_FUNCTION_INFO_V1(risk_liquidation_price_at_cost);
+PG_FUNCTION_INFO_V1(risk_liquidation_price_by_tiers);
+PG_FUNCTION_INFO_V1(risk_liquidation_price_by_tiers_at_cost);
+PG_FUNCTION_INFO_V1(risk_is_liquidatable);
+PG_FUNCTION_INFO_V1(risk_is_liquidatable_at_cost);
 PG_FUNCTION_INFO_V1(risk_bankruptcy_price);
 PG_FUNCTION_INFO_V1(risk_bankruptcy_price_at_cost);
 
-static void
-domain_error(const char *name, const char *rule, Numeric value,
-			 const char *hint)
+/* qty is argument n, its cost or entry price the next one */
+fixed_inline void
+read_holding(FunctionCallInfo fcinfo, int n, bool at_cost, int multiplier, int kind,
+			 Holding *holding)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s must be %s", name, rule),
-			 errdetail("The value given is %.60s.", decimal_to_cstring(value)),
-			 errhint("%s", hint)));
-}
-
-/* Argument n, which is called name, refused when outside of its domain. */
-static Numeric
-read_numeric(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
-{
-	Numeric		value = PG_GETARG_NUMERIC(n);
-
-	if (!decimal_is_finite(value))
-		domain_error(name, "a finite number", value,
-					 "Pass NULL for what is unknown; the result is then NULL.");
-
-	switch (domain)
-	{
-		case ARG_FINITE:
-			break;
-		case ARG_NOT_NEGATIVE:
-			if (decimal_sign(value) < 0)
-				domain_error(name, "zero or more", value,
-							 "This argument is a size and has no sign.");
-			break;
-		case ARG_POSITIVE:
-			if (decimal_sign(value) <= 0)
-				domain_error(name, "greater than zero", value,
-							 "Pass NULL for what is unknown; the result is then NULL.");
-			break;
-		case ARG_RATE:
-			if (decimal_sign(value) < 0 ||
-				decimal_compare(value, decimal_from_int64(1)) >= 0)
-				domain_error(name, "at least 0 and less than 1", value,
-							 "Rates are fractions: 0.5 percent is 0.005.");
-			break;
-	}
-	return value;
-}
-
-static ContractKind
-read_kind(FunctionCallInfo fcinfo, int n)
-{
-	return contract_kind(text_to_cstring(PG_GETARG_TEXT_PP(n)));
-}
-
-/*
- * The cost of the position.  Functions come in two forms that differ in their
- * second argument only: the cost itself, or the entry price to make it from.
- */
-static Numeric
-read_cost(FunctionCallInfo fcinfo, bool at_cost, ContractKind kind,
-		  Numeric qty, Numeric multiplier)
-{
+	holding->kind = read_kind(fcinfo, kind);
+	read_number(fcinfo, n, "qty", ARG_FINITE, &holding->qty);
+	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &holding->multiplier);
 	if (at_cost)
-		return read_numeric(fcinfo, 1, "cost", ARG_FINITE);
-	return contract_value(kind, qty,
-						  read_numeric(fcinfo, 1, "entry_price", ARG_POSITIVE),
-						  multiplier);
+		read_number(fcinfo, n + 1, "cost", ARG_FINITE, &holding->cost);
+	else
+	{
+		Decimal		entry_price;
+
+		read_number(fcinfo, n + 1, "entry_price", ARG_POSITIVE, &entry_price);
+		holding->cost = holding_value(holding->kind, holding->qty, entry_price,
+									  holding->multiplier);
+	}
 }
+
+/* maintenance_rate, maintenance_amount */
+fixed_inline void
+read_maintenance(FunctionCallInfo fcinfo, int n, Maintenance *maintenance)
+{
+	read_number(fcinfo, n, "maintenance_rate", ARG_RATE, &maintenance->rate);
+	read_number(fcinfo, n + 1, "maintenance_amount", ARG_NOT_NEGATIVE, &maintenance->amount);
+}
+
+/* other_pnl, other_maintenance */
+fixed_inline void
+read_surroundings(FunctionCallInfo fcinfo, int balance, int n, Surroundings *account)
+{
+	read_number(fcinfo, balance, "balance", ARG_FINITE, &account->balance);
+	read_number(fcinfo, n, "other_pnl", ARG_FINITE, &account->other_pnl);
+	read_number(fcinfo, n + 1, "other_maintenance", ARG_NOT_NEGATIVE, &account->other_maintenance);
+}
+
+fixed_inline Datum
+return_price(FunctionCallInfo fcinfo, bool exists, Decimal price)
+{
+	if (!exists)
+		PG_RETURN_NULL();
+	PG_RETURN_NUMERIC(dec_to_numeric(price));
+}
+
+/* Profit and size */
 
 /* qty, entry_price | cost, mark_price, multiplier, kind */
-static Datum
+fixed_inline Datum
 unrealized_pnl(FunctionCallInfo fcinfo, bool at_cost)
 {
-	ContractKind kind = read_kind(fcinfo, 4);
-	Numeric		qty = read_numeric(fcinfo, 0, "qty", ARG_FINITE);
-	Numeric		mark_price = read_numeric(fcinfo, 2, "mark_price", ARG_POSITIVE);
-	Numeric		multiplier = read_numeric(fcinfo, 3, "multiplier", ARG_POSITIVE);
-	Numeric		cost = read_cost(fcinfo, at_cost, kind, qty, multiplier);
+	Holding		holding;
+	Decimal		mark_price;
 
-	PG_RETURN_NUMERIC(position_unrealized_pnl(kind, qty, cost, mark_price,
-											  multiplier));
+	read_holding(fcinfo, 0, at_cost, 3, 4, &holding);
+	read_number(fcinfo, 2, "mark_price", ARG_POSITIVE, &mark_price);
+	PG_RETURN_NUMERIC(dec_to_numeric(holding_pnl(&holding, mark_price)));
 }
 
 Datum
@@ -132,93 +101,152 @@ risk_unrealized_pnl_at_cost(PG_FUNCTION_ARGS)
 	return unrealized_pnl(fcinfo, true);
 }
 
+/* balance, qty, entry_price | cost, mark_price, multiplier, kind */
+fixed_inline Datum
+equity(FunctionCallInfo fcinfo, bool at_cost)
+{
+	Decimal		balance;
+	Holding		holding;
+	Decimal		mark_price;
+
+	read_number(fcinfo, 0, "balance", ARG_FINITE, &balance);
+	read_holding(fcinfo, 1, at_cost, 4, 5, &holding);
+	read_number(fcinfo, 3, "mark_price", ARG_POSITIVE, &mark_price);
+	PG_RETURN_NUMERIC(dec_to_numeric(dec_add(balance, holding_pnl(&holding, mark_price))));
+}
+
+Datum
+risk_equity(PG_FUNCTION_ARGS)
+{
+	return equity(fcinfo, false);
+}
+
+Datum
+risk_equity_at_cost(PG_FUNCTION_ARGS)
+{
+	return equity(fcinfo, true);
+}
+
+/* the notional of qty and price, arguments 0 and 1 */
+fixed_inline Decimal
+read_notional(FunctionCallInfo fcinfo, int multiplier, int kind)
+{
+	Decimal		qty;
+	Decimal		price;
+	Decimal		contract;
+
+	read_number(fcinfo, 0, "qty", ARG_FINITE, &qty);
+	read_number(fcinfo, 1, "price", ARG_POSITIVE, &price);
+	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &contract);
+	return holding_notional(read_kind(fcinfo, kind), qty, price, contract);
+}
+
 /* qty, price, multiplier, kind */
 Datum
 risk_notional(PG_FUNCTION_ARGS)
 {
-	ContractKind kind = read_kind(fcinfo, 3);
-	Numeric		qty = read_numeric(fcinfo, 0, "qty", ARG_FINITE);
-	Numeric		price = read_numeric(fcinfo, 1, "price", ARG_POSITIVE);
-	Numeric		multiplier = read_numeric(fcinfo, 2, "multiplier", ARG_POSITIVE);
+	PG_RETURN_NUMERIC(dec_to_numeric(read_notional(fcinfo, 2, 3)));
+}
 
-	PG_RETURN_NUMERIC(contract_notional(kind, qty, price, multiplier));
+/* qty, cost, multiplier, kind, scale */
+Datum
+risk_entry_price(PG_FUNCTION_ARGS)
+{
+	Holding		holding;
+	Decimal		price;
+	bool		exists;
+
+	read_holding(fcinfo, 0, true, 2, 3, &holding);
+	exists = holding_entry_price(&holding, read_scale(fcinfo, 4), &price);
+	return return_price(fcinfo, exists, price);
+}
+
+/* Margins */
+
+/* notional, tier_floors, tier_rates */
+Datum
+risk_margin_tier(PG_FUNCTION_ARGS)
+{
+	Decimal		notional;
+	const TierTable *tiers;
+
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, &notional);
+	tiers = read_tiers(fcinfo, 1);
+	PG_RETURN_INT32(tier_of_notional(tiers, notional) + 1);
 }
 
 /* qty, price, maintenance_rate, maintenance_amount, multiplier, kind */
 Datum
 risk_maintenance_margin(PG_FUNCTION_ARGS)
 {
-	ContractKind kind = read_kind(fcinfo, 5);
-	Numeric		qty = read_numeric(fcinfo, 0, "qty", ARG_FINITE);
-	Numeric		price = read_numeric(fcinfo, 1, "price", ARG_POSITIVE);
-	Numeric		rate = read_numeric(fcinfo, 2, "maintenance_rate", ARG_RATE);
-	Numeric		amount = read_numeric(fcinfo, 3, "maintenance_amount",
-									  ARG_NOT_NEGATIVE);
-	Numeric		multiplier = read_numeric(fcinfo, 4, "multiplier", ARG_POSITIVE);
+	Decimal		notional = read_notional(fcinfo, 4, 5);
+	Maintenance maintenance;
 
-	PG_RETURN_NUMERIC(margin_maintenance(contract_notional(kind, qty, price,
-														   multiplier),
-										 rate, amount));
+	read_maintenance(fcinfo, 2, &maintenance);
+	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin(notional, maintenance)));
+}
+
+/* qty, price, tier_floors, tier_rates, multiplier, kind */
+Datum
+risk_maintenance_margin_by_tiers(PG_FUNCTION_ARGS)
+{
+	Decimal		notional = read_notional(fcinfo, 4, 5);
+	const TierTable *tiers;
+
+	tiers = read_tiers(fcinfo, 2);
+	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin_by_tiers(tiers, notional)));
+}
+
+/* qty, price, tier_floors, tier_rates, liquidation_fee_rate, multiplier, kind */
+Datum
+risk_liquidation_requirement(PG_FUNCTION_ARGS)
+{
+	Decimal		notional = read_notional(fcinfo, 5, 6);
+	Decimal		fee_rate;
+	const TierTable *tiers;
+
+	read_number(fcinfo, 4, "liquidation_fee_rate", ARG_RATE, &fee_rate);
+	tiers = read_tiers(fcinfo, 2);
+	PG_RETURN_NUMERIC(dec_to_numeric(dec_add(maintenance_margin_by_tiers(tiers, notional),
+											 dec_multiply(notional, fee_rate))));
 }
 
 /* notional, leverage, scale */
 Datum
 risk_initial_margin(PG_FUNCTION_ARGS)
 {
-	Numeric		notional = read_numeric(fcinfo, 0, "notional", ARG_NOT_NEGATIVE);
-	Numeric		leverage = read_numeric(fcinfo, 1, "leverage", ARG_POSITIVE);
-	int32		scale = PG_GETARG_INT32(2);
+	Decimal		notional;
+	Decimal		leverage;
+	int			scale;
 
-	if (scale < 0 || scale > MAX_SCALE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("scale must be between 0 and %d", MAX_SCALE),
-				 errdetail("The value given is %d.", scale),
-				 errhint("Pass the scale of the settlement asset, the number of its decimals.")));
-
-	PG_RETURN_NUMERIC(margin_initial(notional, leverage, scale));
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, &notional);
+	read_number(fcinfo, 1, "leverage", ARG_POSITIVE, &leverage);
+	scale = read_scale(fcinfo, 2);
+	PG_RETURN_NUMERIC(dec_to_numeric(initial_margin(notional, leverage, scale)));
 }
 
-/* balance, unrealized_pnl, initial_margin */
-Datum
-risk_withdrawable(PG_FUNCTION_ARGS)
-{
-	Numeric		balance = read_numeric(fcinfo, 0, "balance", ARG_FINITE);
-	Numeric		pnl = read_numeric(fcinfo, 1, "unrealized_pnl", ARG_FINITE);
-	Numeric		initial = read_numeric(fcinfo, 2, "initial_margin",
-									   ARG_NOT_NEGATIVE);
-
-	PG_RETURN_NUMERIC(margin_withdrawable(balance, pnl, initial));
-}
+/* Prices */
 
 /*
  * qty, entry_price | cost, balance, maintenance_rate, maintenance_amount,
  * other_pnl, other_maintenance, close_fee_rate, multiplier, kind
  */
-static Datum
+fixed_inline Datum
 liquidation_price(FunctionCallInfo fcinfo, bool at_cost)
 {
-	ContractKind kind = read_kind(fcinfo, 9);
-	Numeric		qty = read_numeric(fcinfo, 0, "qty", ARG_FINITE);
-	Numeric		balance = read_numeric(fcinfo, 2, "balance", ARG_FINITE);
-	Numeric		rate = read_numeric(fcinfo, 3, "maintenance_rate", ARG_RATE);
-	Numeric		amount = read_numeric(fcinfo, 4, "maintenance_amount",
-									  ARG_NOT_NEGATIVE);
-	Numeric		other_pnl = read_numeric(fcinfo, 5, "other_pnl", ARG_FINITE);
-	Numeric		other_maintenance = read_numeric(fcinfo, 6, "other_maintenance",
-												 ARG_NOT_NEGATIVE);
-	Numeric		close_fee_rate = read_numeric(fcinfo, 7, "close_fee_rate",
-											  ARG_RATE);
-	Numeric		multiplier = read_numeric(fcinfo, 8, "multiplier", ARG_POSITIVE);
-	Numeric		cost = read_cost(fcinfo, at_cost, kind, qty, multiplier);
-	Numeric		price = position_liquidation_price(kind, qty, cost, balance,
-												   rate, amount, other_pnl,
-												   other_maintenance,
-												   close_fee_rate, multiplier);
+	Holding		holding;
+	Surroundings account;
+	Maintenance maintenance;
+	Decimal		close_fee_rate;
+	Decimal		price;
+	bool		exists;
 
-	if (price == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_NUMERIC(price);
+	read_holding(fcinfo, 0, at_cost, 8, 9, &holding);
+	read_surroundings(fcinfo, 2, 5, &account);
+	read_maintenance(fcinfo, 3, &maintenance);
+	read_number(fcinfo, 7, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	exists = holding_liquidation_price(&holding, &account, maintenance, close_fee_rate, &price);
+	return return_price(fcinfo, exists, price);
 }
 
 Datum
@@ -234,27 +262,94 @@ risk_liquidation_price_at_cost(PG_FUNCTION_ARGS)
 }
 
 /*
+ * qty, entry_price | cost, balance, tier_floors, tier_rates, other_pnl,
+ * other_maintenance, close_fee_rate, multiplier, kind
+ */
+fixed_inline Datum
+liquidation_price_by_tiers(FunctionCallInfo fcinfo, bool at_cost)
+{
+	Holding		holding;
+	Surroundings account;
+	Decimal		close_fee_rate;
+	const TierTable *tiers;
+	Decimal		price;
+	bool		exists;
+
+	read_holding(fcinfo, 0, at_cost, 8, 9, &holding);
+	read_surroundings(fcinfo, 2, 5, &account);
+	read_number(fcinfo, 7, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	tiers = read_tiers(fcinfo, 3);
+	exists = holding_liquidation_price_by_tiers(&holding, &account, tiers, close_fee_rate, &price);
+	return return_price(fcinfo, exists, price);
+}
+
+Datum
+risk_liquidation_price_by_tiers(PG_FUNCTION_ARGS)
+{
+	return liquidation_price_by_tiers(fcinfo, false);
+}
+
+Datum
+risk_liquidation_price_by_tiers_at_cost(PG_FUNCTION_ARGS)
+{
+	return liquidation_price_by_tiers(fcinfo, true);
+}
+
+/*
+ * qty, entry_price | cost, mark_price, balance, maintenance_rate,
+ * maintenance_amount, other_pnl, other_maintenance, close_fee_rate,
+ * multiplier, kind
+ */
+fixed_inline Datum
+is_liquidatable(FunctionCallInfo fcinfo, bool at_cost)
+{
+	Holding		holding;
+	Decimal		mark_price;
+	Surroundings account;
+	Maintenance maintenance;
+	Decimal		close_fee_rate;
+
+	read_holding(fcinfo, 0, at_cost, 9, 10, &holding);
+	read_number(fcinfo, 2, "mark_price", ARG_POSITIVE, &mark_price);
+	read_surroundings(fcinfo, 3, 6, &account);
+	read_maintenance(fcinfo, 4, &maintenance);
+	read_number(fcinfo, 8, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	PG_RETURN_BOOL(holding_is_liquidatable(&holding, &account, maintenance,
+										   close_fee_rate, mark_price));
+}
+
+Datum
+risk_is_liquidatable(PG_FUNCTION_ARGS)
+{
+	return is_liquidatable(fcinfo, false);
+}
+
+Datum
+risk_is_liquidatable_at_cost(PG_FUNCTION_ARGS)
+{
+	return is_liquidatable(fcinfo, true);
+}
+
+/*
  * qty, entry_price | cost, balance, other_pnl, close_fee_rate, multiplier,
  * kind
  */
-static Datum
+fixed_inline Datum
 bankruptcy_price(FunctionCallInfo fcinfo, bool at_cost)
 {
-	ContractKind kind = read_kind(fcinfo, 6);
-	Numeric		qty = read_numeric(fcinfo, 0, "qty", ARG_FINITE);
-	Numeric		balance = read_numeric(fcinfo, 2, "balance", ARG_FINITE);
-	Numeric		other_pnl = read_numeric(fcinfo, 3, "other_pnl", ARG_FINITE);
-	Numeric		close_fee_rate = read_numeric(fcinfo, 4, "close_fee_rate",
-											  ARG_RATE);
-	Numeric		multiplier = read_numeric(fcinfo, 5, "multiplier", ARG_POSITIVE);
-	Numeric		cost = read_cost(fcinfo, at_cost, kind, qty, multiplier);
-	Numeric		price = position_bankruptcy_price(kind, qty, cost, balance,
-												  other_pnl, close_fee_rate,
-												  multiplier);
+	Holding		holding;
+	Decimal		balance;
+	Decimal		other_pnl;
+	Decimal		close_fee_rate;
+	Decimal		price;
+	bool		exists;
 
-	if (price == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_NUMERIC(price);
+	read_holding(fcinfo, 0, at_cost, 5, 6, &holding);
+	read_number(fcinfo, 2, "balance", ARG_FINITE, &balance);
+	read_number(fcinfo, 3, "other_pnl", ARG_FINITE, &other_pnl);
+	read_number(fcinfo, 4, "close_fee_rate", ARG_RATE, &close_fee_rate);
+	exists = holding_zero_equity_price(&holding, dec_add(balance, other_pnl), close_fee_rate, &price);
+	return return_price(fcinfo, exists, price);
 }
 
 Datum

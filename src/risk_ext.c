@@ -6,8 +6,18 @@
 
 #include "fmgr.h"
 
+#include "decimal.h"
+
 #if PG_VERSION_NUM >= 180000
 PG_MODULE_MAGIC_EXT(.name = "risk_ext", .version = RISK_EXT_VERSION);
 #else
 PG_MODULE_MAGIC;
 #endif
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	decimal_check_format();
+}

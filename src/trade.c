@@ -7,7 +7,9 @@
  * position and balance is written once.
  *
  * An execution whose rows do not net to zero by the end of the statement is
- * noted, and judged when the transaction commits.
+ * noted, and judged when the transaction commits.  The values of inverse
+ * contracts are rounded row by row: what this leaves of an execution that nets
+ * is a residue, kept by clearing.
  */
 #include "postgres.h"
 
@@ -87,15 +89,24 @@ typedef struct ExecutionKey
 typedef struct Execution
 {
 	ExecutionKey key;
-	Numeric		qty;			/* signed sums over its rows */
+	TradedInstrument *instrument;
+	int			scale;			/* of the asset */
+	int64		trades;			/* how many rows */
+	Numeric		qty;			/* signed sums over them */
 	Numeric		value;
 	TimestampTz executed_at;	/* of the earliest of them */
 } Execution;
 
-/* What rounding left when a position was closed. */
+/*
+ * What rounding left: of the cost of a position when a trade closed it, or
+ * (trade_id 0) between the rows of an execution.
+ */
 typedef struct Residue
 {
-	TradeRow   *trade;
+	int64		account_id;
+	int64		trade_id;
+	int64		execution_id;
+	int32		instrument_id;
 	Numeric		amount;
 } Residue;
 
@@ -108,7 +119,7 @@ typedef struct TradePosting
 	HTAB	   *instruments;
 	HTAB	   *positions;
 	HTAB	   *executions;
-	Residue    *residues;
+	Residue    *residues;		/* room for two of each trade */
 	int			nresidues;
 	FundingPayments payments;	/* of late trades */
 } TradePosting;
@@ -136,34 +147,34 @@ static const LedgerStatement write_positions = {
 	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
 };
 
-
-
 static const LedgerStatement insert_residues = {
-	"INSERT INTO {settlement} (book_id, account_id, trade_id, instrument_id, kind, amount)"
-	" SELECT $1, u.account_id, u.trade_id, u.instrument_id, 'residue', u.amount"
-	" FROM unnest($2, $3, $4, $5) AS u(account_id, trade_id, instrument_id, amount)",
-	5, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
+	"INSERT INTO {settlement} (book_id, account_id, trade_id, execution_id, instrument_id, kind, amount)"
+	" SELECT $1, u.account_id, nullif(u.trade_id, 0), CASE u.trade_id WHEN 0 THEN u.execution_id END,"
+	"  u.instrument_id, 'residue', u.amount"
+	" FROM unnest($2, $3, $4, $5, $6) AS u(account_id, trade_id, execution_id, instrument_id, amount)",
+	6, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
 };
 
 static const LedgerStatement note_unmatched = {
 	"INSERT INTO {unmatched_execution} AS e"
-	" (book_id, transaction_id, execution_id, instrument_id, qty, value, executed_at)"
-	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6, $7)"
+	" (book_id, transaction_id, execution_id, instrument_id, trades, qty, value, executed_at)"
+	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6, $7, $8)"
 	" ON CONFLICT (book_id, transaction_id, execution_id, instrument_id)"
-	" DO UPDATE SET qty = e.qty + excluded.qty, value = e.value + excluded.value,"
-	"  executed_at = least(e.executed_at, excluded.executed_at)",
-	7, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+	" DO UPDATE SET trades = e.trades + excluded.trades, qty = e.qty + excluded.qty,"
+	"  value = e.value + excluded.value, executed_at = least(e.executed_at, excluded.executed_at)",
+	8, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
 		TIMESTAMPTZARRAYOID}
 };
 
 static const LedgerStatement take_unmatched = {
 	"WITH taken AS (DELETE FROM {unmatched_execution} e"
 	"  WHERE e.book_id = $1 AND e.transaction_id = $2"
-	"  RETURNING e.execution_id, e.instrument_id, e.qty, e.value, e.executed_at)"
-	" SELECT t.execution_id, t.instrument_id, t.qty, t.value, i.multiplier, i.settle_asset, b.unmatched,"
-	"  t.executed_at"
+	"  RETURNING e.execution_id, e.instrument_id, e.trades, e.qty, e.value, e.executed_at)"
+	" SELECT t.execution_id, t.instrument_id, t.trades, t.qty, t.value,"
+	"  i.kind, i.multiplier, i.settle_asset, s.scale::int, b.unmatched, t.executed_at"
 	" FROM taken t"
 	" JOIN {instrument} i ON i.instrument_id = t.instrument_id"
+	" JOIN {asset} s ON s.asset_code = i.settle_asset"
 	" JOIN {book} b ON b.book_id = $1"
 	" WHERE t.qty <> 0 OR t.value <> 0"
 	" ORDER BY t.execution_id, t.instrument_id",
@@ -423,16 +434,37 @@ apply_past_fundings(TradePosting *tp, TradeRow *trade, LedgerAccount *account,
 }
 
 static void
-note_execution(TradePosting *tp, TradeRow *trade, Numeric qty, Numeric value)
+note_execution(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, int scale, Numeric qty)
 {
 	ExecutionKey key = {trade->execution_id, trade->instrument_id, 0};
+	Numeric		value = contract_value(instrument->kind, qty, trade->price, instrument->multiplier, scale);
 	Execution  *execution;
 	bool		found;
 
 	execution = hash_search(tp->executions, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		execution->instrument = instrument;
+		execution->scale = scale;
+		execution->trades = 0;
+	}
+	execution->trades++;
 	execution->qty = found ? decimal_add(execution->qty, qty) : qty;
 	execution->value = found ? decimal_add(execution->value, value) : value;
 	execution->executed_at = found ? Min(execution->executed_at, trade->executed_at) : trade->executed_at;
+}
+
+static void
+note_residue(TradePosting *tp, int64 account_id, int64 trade_id, int64 execution_id, int32 instrument_id,
+			 Numeric amount)
+{
+	Residue    *residue = &tp->residues[tp->nresidues++];
+
+	residue->account_id = account_id;
+	residue->trade_id = trade_id;
+	residue->execution_id = execution_id;
+	residue->instrument_id = instrument_id;
+	residue->amount = amount;
 }
 
 /* Book one trade, in memory. */
@@ -472,10 +504,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 					 trade->trade_id, trade->executed_at);
 	}
 	if (change.residue != NULL)
-	{
-		tp->residues[tp->nresidues].trade = trade;
-		tp->residues[tp->nresidues++].amount = change.residue;
-	}
+		note_residue(tp, trade->account_id, trade->trade_id, 0, trade->instrument_id, change.residue);
 	if (trade->executed_at < instrument->last_funding_at)
 		apply_past_fundings(tp, trade, account, instrument, qty);
 	if (decimal_sign(trade->fee) != 0)
@@ -486,8 +515,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	/* what posting itself inserts nets by construction */
 	if (strcmp(trade->kind, "mirror") != 0 && strcmp(trade->kind, "takeover") != 0)
-		note_execution(tp, trade, qty,
-					   contract_value(instrument->kind, qty, trade->price, instrument->multiplier));
+		note_execution(tp, trade, instrument, account->scale, qty);
 }
 
 static void
@@ -516,27 +544,48 @@ write_changed_positions(TradePosting *tp)
 	wiring_write(tp->wiring, &write_positions, values);
 }
 
+/* What rounding left of the executions that net becomes residues. */
 static void
-write_residues(TradePosting *tp)
+close_executions(TradePosting *tp)
 {
-	Datum	   *columns[4];
-	Datum		values[5] = {Int32GetDatum(tp->book_id)};
-	static const Oid types[4] = {INT8OID, INT8OID, INT4OID, NUMERICOID};
+	HASH_SEQ_STATUS scan;
+	Execution  *execution;
 
-	if (tp->nresidues == 0)
-		return;
-	for (int c = 0; c < 4; c++)
-		columns[c] = palloc(sizeof(Datum) * tp->nresidues);
-	for (int i = 0; i < tp->nresidues; i++)
+	hash_seq_init(&scan, tp->executions);
+	while ((execution = hash_seq_search(&scan)) != NULL)
 	{
-		columns[0][i] = Int64GetDatum(tp->residues[i].trade->account_id);
-		columns[1][i] = Int64GetDatum(tp->residues[i].trade->trade_id);
-		columns[2][i] = Int32GetDatum(tp->residues[i].trade->instrument_id);
-		columns[3][i] = NumericGetDatum(tp->residues[i].amount);
+		if (decimal_sign(execution->qty) != 0 || decimal_sign(execution->value) == 0 ||
+			!contract_values_net(execution->instrument->kind, execution->value, execution->trades,
+								 execution->scale))
+			continue;
+		note_residue(tp, execution->instrument->clearing->account_id, 0, execution->key.execution_id,
+					 execution->key.instrument_id, execution->value);
+		execution->value = decimal_from_int64(0);
 	}
-	for (int c = 0; c < 4; c++)
-		values[c + 1] = array_argument(columns[c], NULL, tp->nresidues, types[c]);
-	wiring_write(tp->wiring, &insert_residues, values);
+}
+
+static void
+write_residues(Wiring *wiring, int32 book_id, Residue *residues, int n)
+{
+	Datum	   *columns[5];
+	Datum		values[6] = {Int32GetDatum(book_id)};
+	static const Oid types[5] = {INT8OID, INT8OID, INT8OID, INT4OID, NUMERICOID};
+
+	if (n == 0)
+		return;
+	for (int c = 0; c < 5; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		columns[0][i] = Int64GetDatum(residues[i].account_id);
+		columns[1][i] = Int64GetDatum(residues[i].trade_id);
+		columns[2][i] = Int64GetDatum(residues[i].execution_id);
+		columns[3][i] = Int32GetDatum(residues[i].instrument_id);
+		columns[4][i] = NumericGetDatum(residues[i].amount);
+	}
+	for (int c = 0; c < 5; c++)
+		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(wiring, &insert_residues, values);
 }
 
 static void
@@ -544,12 +593,12 @@ write_unmatched(TradePosting *tp)
 {
 	HASH_SEQ_STATUS scan;
 	Execution  *execution;
-	Datum	   *columns[5];
-	Datum		values[7];
+	Datum	   *columns[6];
+	Datum		values[8];
 	int			n = 0;
-	static const Oid types[5] = {INT8OID, INT4OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
+	static const Oid types[6] = {INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
 
-	for (int c = 0; c < 5; c++)
+	for (int c = 0; c < 6; c++)
 		columns[c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(tp->executions), 1));
 	hash_seq_init(&scan, tp->executions);
 	while ((execution = hash_seq_search(&scan)) != NULL)
@@ -558,15 +607,16 @@ write_unmatched(TradePosting *tp)
 			continue;
 		columns[0][n] = Int64GetDatum(execution->key.execution_id);
 		columns[1][n] = Int32GetDatum(execution->key.instrument_id);
-		columns[2][n] = NumericGetDatum(execution->qty);
-		columns[3][n] = NumericGetDatum(execution->value);
-		columns[4][n++] = TimestampTzGetDatum(execution->executed_at);
+		columns[2][n] = Int64GetDatum(execution->trades);
+		columns[3][n] = NumericGetDatum(execution->qty);
+		columns[4][n] = NumericGetDatum(execution->value);
+		columns[5][n++] = TimestampTzGetDatum(execution->executed_at);
 	}
 	if (n == 0)
 		return;
 	values[0] = Int32GetDatum(tp->book_id);
 	values[1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
-	for (int c = 0; c < 5; c++)
+	for (int c = 0; c < 6; c++)
 		values[c + 2] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(tp->wiring, &note_unmatched, values);
 }
@@ -603,7 +653,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	tp.instruments = statement_hash("traded instruments", sizeof(int32), sizeof(TradedInstrument));
 	tp.positions = statement_hash("traded positions", sizeof(PositionKey), sizeof(TradedPosition));
 	tp.executions = statement_hash("executions", sizeof(ExecutionKey), sizeof(Execution));
-	tp.residues = palloc(sizeof(Residue) * n);
+	tp.residues = palloc(sizeof(Residue) * n * 2);
 
 	for (int i = 0; i < n; i++)
 		account_ids[i] = trades[i]->account_id;
@@ -625,8 +675,9 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		apply_trade(&tp, trades[i]);
 
 	write_changed_positions(&tp);
-	write_residues(&tp);
+	close_executions(&tp);
 	funding_payments_write(wiring, book_id, &tp.payments);
+	write_residues(wiring, book_id, tp.residues, tp.nresidues);
 	posting_write(tp.posting);
 
 	/*
@@ -667,63 +718,158 @@ risk_post_trades(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* An execution that had not netted when its statement ended. */
+typedef struct Leftover
+{
+	int64		execution_id;
+	int32		instrument_id;
+	int64		trades;
+	Numeric		qty;
+	Numeric		value;
+	ContractKind kind;
+	Numeric		multiplier;
+	char	   *settle_asset;
+	int			scale;
+	char	   *rule;			/* of the book */
+	TimestampTz executed_at;	/* of the earliest row */
+	Numeric		price;			/* that the other side gets */
+} Leftover;
+
+static Leftover *
+read_leftovers(int n)
+{
+	Leftover   *leftovers = palloc(sizeof(Leftover) * n);
+
+	for (int row = 0; row < n; row++)
+	{
+		Leftover   *leftover = &leftovers[row];
+
+		leftover->execution_id = result_int64(row, 1);
+		leftover->instrument_id = result_int32(row, 2);
+		leftover->trades = result_int64(row, 3);
+		leftover->qty = result_numeric(row, 4);
+		leftover->value = result_numeric(row, 5);
+		leftover->kind = contract_kind(result_text(row, 6));
+		leftover->multiplier = result_numeric(row, 7);
+		leftover->settle_asset = result_text(row, 8);
+		leftover->scale = result_int32(row, 9);
+		leftover->rule = result_text(row, 10);
+		leftover->executed_at = result_int64(row, 11);
+		leftover->price = NULL;
+	}
+	return leftovers;
+}
+
 static void
-refuse_execution(int32 book_id, int64 execution_id, int32 instrument_id, Numeric qty, Numeric value, const char *hint)
+refuse_execution(int32 book_id, Leftover *leftover, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("execution " INT64_FORMAT " of book %d does not net to zero", execution_id, book_id),
+			 errmsg("execution " INT64_FORMAT " of book %d does not net to zero", leftover->execution_id, book_id),
 			 errdetail("Its rows in instrument %d leave a quantity of %s and a value of %s.",
-					   instrument_id, decimal_to_cstring(qty), decimal_to_cstring(value)),
+					   leftover->instrument_id, decimal_to_cstring(leftover->qty),
+					   decimal_to_cstring(leftover->value)),
 			 errhint("%s", hint)));
+}
+
+/*
+ * The price at which somebody takes the other side.  Its value cancels what is
+ * left exactly, or, of an inverse contract, but for rounding; the value that
+ * is still left then stays in the leftover.
+ */
+static void
+price_other_side(int32 book_id, Leftover *leftover)
+{
+	Numeric		price = contract_price(leftover->kind, leftover->qty, leftover->value,
+									   leftover->multiplier, leftover->scale);
+	Numeric		rest = decimal_from_int64(0);
+
+	if (price == NULL && leftover->kind == CONTRACT_INVERSE &&
+		decimal_sign(leftover->qty) * decimal_sign(leftover->value) < 0)
+	{
+		price = position_entry_price(leftover->kind, leftover->qty, leftover->value, leftover->multiplier,
+									 DECIMAL_HALF_AWAY);
+		if (decimal_sign(price) > 0)
+			rest = decimal_subtract(leftover->value,
+									contract_value(leftover->kind, leftover->qty, price,
+												   leftover->multiplier, leftover->scale));
+	}
+	if (price == NULL || decimal_sign(price) <= 0 ||
+		!contract_values_net(leftover->kind, rest, leftover->trades + 1, leftover->scale))
+		refuse_execution(book_id, leftover,
+						 "No single price takes the other side of that; give its rows execution numbers of their own.");
+	leftover->price = price;
+	leftover->value = rest;
 }
 
 /* The other side of executions that have none, booked on the liquidity account. */
 static void
-insert_other_sides(Wiring *wiring, int32 book_id, int n)
+insert_other_sides(Wiring *wiring, Posting *posting, int32 book_id, Leftover *leftovers, int n)
 {
-	Posting    *posting = posting_begin(wiring, book_id);
 	Datum	   *columns[7];
 	Datum		values[8] = {Int32GetDatum(book_id)};
-	char	  **assets = palloc(sizeof(char *) * n);
 	static const Oid types[7] = {INT8OID, INT4OID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
 
 	for (int c = 0; c < 7; c++)
 		columns[c] = palloc(sizeof(Datum) * n);
-	for (int row = 0; row < n; row++)
+	for (int i = 0; i < n; i++)
 	{
-		int64		execution_id;
-		int32		instrument_id;
-		Numeric		qty;
-		Numeric		value;
-		Numeric		contracts;
-		Numeric		price = NULL;
+		Leftover   *leftover = &leftovers[i];
 
-		execution_id = result_int64(row, 1);
-		instrument_id = result_int32(row, 2);
-		qty = result_numeric(row, 3);
-		value = result_numeric(row, 4);
-		contracts = decimal_multiply(qty, result_numeric(row, 5));
-		if (decimal_sign(qty) != 0 && decimal_sign(value) == decimal_sign(qty))
-			price = decimal_divide_rounded(value, contracts, TRADE_SCALE, DECIMAL_HALF_AWAY);
-		if (price == NULL || decimal_compare(decimal_multiply(price, contracts), value) != 0)
-			refuse_execution(book_id, execution_id, instrument_id, qty, value,
-							 "No single price takes the other side of that; give its rows execution numbers of their own.");
-
-		assets[row] = result_text(row, 6);
-		columns[1][row] = Int32GetDatum(instrument_id);
-		columns[2][row] = Int64GetDatum(execution_id);
-		columns[3][row] = CStringGetTextDatum(decimal_sign(qty) > 0 ? "sell" : "buy");
-		columns[4][row] = NumericGetDatum(decimal_absolute(qty));
-		columns[5][row] = NumericGetDatum(price);
-		columns[6][row] = TimestampTzGetDatum(result_int64(row, 8));
+		columns[0][i] = Int64GetDatum(posting_system_account(posting, ACCOUNT_LIQUIDITY,
+															 leftover->settle_asset)->account_id);
+		columns[1][i] = Int32GetDatum(leftover->instrument_id);
+		columns[2][i] = Int64GetDatum(leftover->execution_id);
+		columns[3][i] = CStringGetTextDatum(decimal_sign(leftover->qty) > 0 ? "sell" : "buy");
+		columns[4][i] = NumericGetDatum(decimal_absolute(leftover->qty));
+		columns[5][i] = NumericGetDatum(leftover->price);
+		columns[6][i] = TimestampTzGetDatum(leftover->executed_at);
 	}
-	for (int row = 0; row < n; row++)
-		columns[0][row] = Int64GetDatum(posting_system_account(posting, ACCOUNT_LIQUIDITY,
-															   assets[row])->account_id);
 	for (int c = 0; c < 7; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(wiring, &insert_mirrors, values);
+}
+
+/* Judge n executions: each nets after all, or gets another side, or is refused or let through. */
+static void
+judge_leftovers(Wiring *wiring, int32 book_id, Leftover *leftovers, int n)
+{
+	Posting    *posting = posting_begin(wiring, book_id);
+	Residue    *residues = palloc(sizeof(Residue) * n);
+	Leftover   *unmatched = palloc(sizeof(Leftover) * n);
+	int			nresidues = 0;
+	int			nunmatched = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Leftover   *leftover = &leftovers[i];
+
+		if (decimal_sign(leftover->qty) != 0 ||
+			!contract_values_net(leftover->kind, leftover->value, leftover->trades, leftover->scale))
+		{
+			if (strcmp(leftover->rule, "reject") == 0)
+				refuse_execution(book_id, leftover,
+								 "Insert all its sides in one transaction, or let the liquidity account take the other side: UPDATE ledger.book SET unmatched = 'liquidity'.");
+			if (strcmp(leftover->rule, "liquidity") != 0)
+				continue;
+			price_other_side(book_id, leftover);
+			unmatched[nunmatched++] = *leftover;
+		}
+		if (decimal_sign(leftover->value) != 0)
+		{
+			Residue    *residue = &residues[nresidues++];
+
+			residue->account_id = posting_system_account(posting, ACCOUNT_CLEARING,
+														 leftover->settle_asset)->account_id;
+			residue->trade_id = 0;
+			residue->execution_id = leftover->execution_id;
+			residue->instrument_id = leftover->instrument_id;
+			residue->amount = leftover->value;
+		}
+	}
+	write_residues(wiring, book_id, residues, nresidues);
+	if (nunmatched > 0)
+		insert_other_sides(wiring, posting, book_id, unmatched, nunmatched);
 }
 
 /*
@@ -745,18 +891,12 @@ risk_enforce_executions(PG_FUNCTION_ARGS)
 	wiring_read(wiring, &is_unmatched, values, LEDGER_LATEST);
 	if (SPI_processed > 0)
 	{
-		wiring_write(wiring, &take_unmatched, values);
-		if (SPI_processed > 0)
-		{
-			char	   *rule = result_text(0, 7);
+		int			n;
 
-			if (strcmp(rule, "reject") == 0)
-				refuse_execution(book_id, result_int64(0, 1), result_int32(0, 2),
-								 result_numeric(0, 3), result_numeric(0, 4),
-								 "Insert all its sides in one transaction, or let the liquidity account take the other side: UPDATE ledger.book SET unmatched = 'liquidity'.");
-			if (strcmp(rule, "liquidity") == 0)
-				insert_other_sides(wiring, book_id, SPI_processed);
-		}
+		wiring_write(wiring, &take_unmatched, values);
+		n = SPI_processed;
+		if (n > 0)
+			judge_leftovers(wiring, book_id, read_leftovers(n), n);
 	}
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);

@@ -336,7 +336,8 @@ check_choice(Posting *posting, HTAB *requirements, TransferRow *transfer)
 		return;
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
 	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
-								requirement->unrealized_pnl, requirement->initial_margin);
+								requirement->unrealized_pnl, requirement->initial_margin,
+								decimal_from_int64(0), decimal_from_int64(0), false);
 	if (decimal_compare(transfer->amount, spare) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),

@@ -334,15 +334,19 @@ settle_profits(Waterfall *waterfall, PositionShare *shares, int n)
 static Numeric
 takeover_price(OpenPosition *position)
 {
-	Numeric		contracts = decimal_multiply(position->qty, position->multiplier);
 	Numeric		price = position->mark_price;
 
 	if (price == NULL)
-		price = decimal_divide_rounded(position->cost, contracts, TRADE_SCALE,
-									   decimal_sign(position->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
+		price = position_entry_price(position->kind, position->qty, position->cost, position->multiplier,
+									 decimal_sign(position->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
 	if (decimal_sign(price) <= 0)
-		price = decimal_divide_rounded(decimal_absolute(position->cost), decimal_absolute(contracts),
-									   TRADE_SCALE, DECIMAL_UP);
+	{
+		Numeric		cost = decimal_absolute(position->cost);
+
+		price = position_entry_price(position->kind, decimal_absolute(position->qty),
+									 position->kind == CONTRACT_INVERSE ? decimal_negate(cost) : cost,
+									 position->multiplier, DECIMAL_UP);
+	}
 	return price;
 }
 

@@ -34,19 +34,27 @@ SELECT is_empty($$
 	  FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid
 	 WHERE d.refclassid = 'pg_proc'::regclass AND p.pronamespace = 'risk'::regnamespace
 	   AND d.classid NOT IN ('pg_trigger'::regclass, 'pg_rewrite'::regclass)
+	   -- an aggregate is made of functions
+	   AND NOT (d.classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_aggregate a WHERE a.aggfnoid = d.objid))
 $$, 'no default, constraint or index calls a function of the extension');
 
 -- Functions: who may run them, as whom, and what the planner may think of them
 SELECT set_eq($$
 	SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'risk'::regnamespace
 	   AND p.provolatile = 'i' AND p.proisstrict AND p.proparallel = 's' AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+	   AND NOT 'internal'::regtype = ANY (p.proargtypes)
 $$, ARRAY['unrealized_pnl', 'unrealized_pnl_at_cost', 'notional', 'maintenance_margin', 'initial_margin', 'withdrawable',
-		  'liquidation_price', 'liquidation_price_at_cost', 'bankruptcy_price', 'bankruptcy_price_at_cost']::name[],
+		  'liquidation_price', 'liquidation_price_at_cost', 'bankruptcy_price', 'bankruptcy_price_at_cost',
+		  'equity', 'equity_at_cost', 'entry_price', 'margin_tier', 'liquidation_requirement', 'is_liquidatable',
+		  'is_liquidatable_at_cost', 'free_collateral', 'max_order_qty', 'funding_payment', 'margin_ratio', 'margin_level',
+		  'risk_ratio', 'effective_leverage']::name[],
 	'the formulas are immutable, strict and parallel safe');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 	 WHERE p.pronamespace = 'risk'::regnamespace AND l.lanname = 'c'
 	   AND p.prorettype <> 'trigger'::regtype AND (p.procost = 1 OR NOT p.proisstrict)
+	   -- parts of aggregates
+	   AND NOT 'internal'::regtype = ANY (p.proargtypes)
 $$, 'every formula has a cost of its own and a rule for NULL');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p
@@ -56,7 +64,7 @@ SELECT volatility_is('risk', 'verify', ARRAY['integer'], 'stable', 'verify() onl
 SELECT volatility_is('risk', 'system_account', ARRAY['integer', 'text', 'text'], 'stable', 'system_account() only reads');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-	 WHERE p.pronamespace = 'risk'::regnamespace AND (p.prosecdef OR l.lanname <> 'c')
+	 WHERE p.pronamespace = 'risk'::regnamespace AND (p.prosecdef OR l.lanname <> 'c') AND p.prokind <> 'a'
 	   AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 $$, 'every function that is not C, or runs as its owner, has its search_path set');
 SELECT is_empty($$

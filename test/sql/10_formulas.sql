@@ -231,7 +231,7 @@ DROP TABLE formula_case;
 SELECT risk.unrealized_pnl(1, 100, 'NaN');
 SELECT risk.liquidation_price(1, 100, 10, maintenance_rate => 5);
 SELECT risk.notional(1, 0);
-SELECT risk.bankruptcy_price(1, 100, 10, kind => 'inverse');
+SELECT risk.bankruptcy_price(1, 100, 10, kind => 'future');
 
 -- All of them, by SQLSTATE.
 \set VERBOSITY sqlstate
@@ -245,14 +245,12 @@ SELECT risk.unrealized_pnl(1, 100, 100, multiplier => 0);
 SELECT risk.unrealized_pnl(1, 100, 100, multiplier => -1);
 SELECT risk.unrealized_pnl(1, 100, 100, kind => 'future');
 SELECT risk.unrealized_pnl(1, 100, 100, kind => '');
-SELECT risk.unrealized_pnl(1, 100, 100, kind => 'quanto');
 SELECT risk.unrealized_pnl_at_cost(1, 'NaN', 100);
 SELECT risk.maintenance_margin(1, -1, 0.01);
 SELECT risk.maintenance_margin(1, 100, -0.01);
 SELECT risk.maintenance_margin(1, 100, 1);
 SELECT risk.maintenance_margin(1, 100, 0.01, -1);
 SELECT risk.maintenance_margin(1, 100, 'NaN');
-SELECT risk.maintenance_margin(1, 100, 0.01, kind => 'inverse');
 SELECT risk.liquidation_price(1, 100, 'NaN');
 SELECT risk.liquidation_price(1, 100, 10, other_pnl => 'Infinity');
 SELECT risk.liquidation_price(1, 100, 10, other_maintenance => -1);

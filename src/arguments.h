@@ -1,0 +1,50 @@
+/*
+ * arguments.h
+ *		What SQL passes to the formulas, judged.
+ *
+ * What passes here is what the formulas take for granted.  Errors: 22023, with
+ * the name of the argument and its value.
+ */
+#ifndef RISK_ARGUMENTS_H
+#define RISK_ARGUMENTS_H
+
+#include "fmgr.h"
+
+#include "formulas.h"
+
+/* Asset scales are far below; more digits could not be stored sensibly. */
+#define MAX_SCALE	38
+
+typedef enum ArgDomain
+{
+	ARG_FINITE,					/* any number */
+	ARG_NOT_NEGATIVE,
+	ARG_POSITIVE,
+	ARG_RATE					/* 0 <= x < 1 */
+} ArgDomain;
+
+extern void judge_number(FixedInt value, int scale, Numeric numeric,
+						 const char *name, ArgDomain domain);
+extern int	read_scale(FunctionCallInfo fcinfo, int n);
+extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
+extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
+
+/* Argument n, which is called name, refused when outside of its domain. */
+fixed_inline void
+read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain,
+			Decimal *value)
+{
+	DecodedNumber rest;
+
+	value->fixed.value = dec_decode(PG_GETARG_DATUM(n), &rest);
+	value->fixed.scale = rest.scale;
+	value->numeric = rest.numeric;
+	if (rest.numeric != NULL ||
+		(domain != ARG_FINITE && rest.sign < 0) ||
+		(domain == ARG_POSITIVE && rest.sign == 0) ||
+		(domain == ARG_RATE && rest.sign > 0 &&
+		 (rest.scale > 38 || fixed_magnitude(value->fixed.value) >= fixed_power(rest.scale))))
+		judge_number(value->fixed.value, rest.scale, rest.numeric, name, domain);
+}
+
+#endif							/* RISK_ARGUMENTS_H */

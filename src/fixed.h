@@ -1,0 +1,599 @@
+/*
+ * fixed.h
+ *		Decimal numbers of up to 38 digits, exactly, in plain C.
+ *
+ * A number is a 128-bit integer and the count of its decimals; products and
+ * dividends are 256 bits wide.  Decimals and rounding follow those of
+ * PostgreSQL's NUMERIC, digit for digit.  Every operation that could exceed
+ * its integer says false instead; the caller then takes core's functions.
+ *
+ * Nothing here needs the server, so that test/fuzz can check it as a program
+ * of its own.  All of it is inline: a formula of ten operations takes less
+ * time than one operator called through the executor.
+ */
+#ifndef RISK_FIXED_H
+#define RISK_FIXED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef __SIZEOF_INT128__
+#error "a compiler with 128-bit integers is needed: GCC or Clang, 64 bits"
+#endif
+
+/* No more than MAXALIGN, because palloc aligns to that. */
+typedef __int128 FixedInt __attribute__((aligned(8)));
+typedef unsigned __int128 FixedUint __attribute__((aligned(8)));
+
+/* value / 10^scale; |value| <= FIXED_MAX, 0 <= scale <= FIXED_MAX_SCALE */
+typedef struct Fixed
+{
+	FixedInt	value;
+	int32_t		scale;
+} Fixed;
+
+#define FIXED_MAX		(~(FixedUint) 0 >> 1)
+#define FIXED_MAX_SCALE 1000	/* NUMERIC rounds by other rules above */
+#define FIXED_MAX_BYTES 32		/* the longest encoded number has 26 */
+
+typedef enum FixedRounding
+{
+	FIXED_DOWN,					/* toward minus infinity */
+	FIXED_UP,					/* toward plus infinity */
+	FIXED_HALF_AWAY				/* to nearest, ties away from zero */
+} FixedRounding;
+
+/*
+ * Always: a number passed through memory is written in halves and read as a
+ * whole, which costs more than the arithmetic.
+ */
+#define fixed_inline static inline __attribute__((always_inline))
+
+#define fixed_likely(x)		__builtin_expect((x) != 0, 1)
+#define fixed_unlikely(x)	__builtin_expect((x) != 0, 0)
+
+/* 10^0 to 10^19 */
+static const uint64_t fixed_powers[20] = {
+	1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+	UINT64_C(10000000000), UINT64_C(100000000000), UINT64_C(1000000000000),
+	UINT64_C(10000000000000), UINT64_C(100000000000000),
+	UINT64_C(1000000000000000), UINT64_C(10000000000000000),
+	UINT64_C(100000000000000000), UINT64_C(1000000000000000000),
+	UINT64_C(10000000000000000000)
+};
+
+fixed_inline FixedUint
+fixed_magnitude(FixedInt value)
+{
+	return value < 0 ? -(FixedUint) value : (FixedUint) value;
+}
+
+fixed_inline int
+fixed_sign(Fixed a)
+{
+	return (a.value > 0) - (a.value < 0);
+}
+
+/* 10^n, 0 <= n <= 38 */
+fixed_inline FixedUint
+fixed_power(int n)
+{
+	return n < 20 ? fixed_powers[n] :
+		(FixedUint) fixed_powers[19] * fixed_powers[n - 19];
+}
+
+/* a * b, 256 bits */
+fixed_inline void
+fixed_wide_product(FixedUint a, FixedUint b, FixedUint *high, FixedUint *low)
+{
+	uint64_t	a0 = (uint64_t) a;
+	uint64_t	a1 = (uint64_t) (a >> 64);
+	uint64_t	b0 = (uint64_t) b;
+	uint64_t	b1 = (uint64_t) (b >> 64);
+	FixedUint	p00 = (FixedUint) a0 * b0;
+	FixedUint	p01 = (FixedUint) a0 * b1;
+	FixedUint	p10 = (FixedUint) a1 * b0;
+	FixedUint	middle = (p00 >> 64) + (uint64_t) p01 + (uint64_t) p10;
+
+	*low = (middle << 64) | (uint64_t) p00;
+	*high = (FixedUint) a1 * b1 + (p01 >> 64) + (p10 >> 64) + (middle >> 64);
+}
+
+/* a * b, when it is at most FIXED_MAX */
+fixed_inline bool
+fixed_product(FixedUint a, FixedUint b, FixedUint *product)
+{
+	if (fixed_likely(((a | b) >> 64) == 0))
+		*product = a * b;
+	else
+	{
+		FixedUint	high;
+
+		fixed_wide_product(a, b, &high, product);
+		if (high != 0)
+			return false;
+	}
+	return *product <= FIXED_MAX;
+}
+
+/* Decimal digits of a: 0 for 0. */
+static inline int
+fixed_digits(FixedUint a)
+{
+	uint64_t	high = (uint64_t) (a >> 64);
+	int			bits;
+	int			digits;
+
+	if (a == 0)
+		return 0;
+	bits = high != 0 ? 128 - __builtin_clzll(high) :
+		64 - __builtin_clzll((uint64_t) a);
+	/* 1233 / 4096 is just below log10(2): right, or one too few */
+	digits = (bits * 1233) >> 12;
+	return digits + (a >= fixed_power(digits));
+}
+
+/*
+ * (high, low) / divisor, where high < divisor, so that the quotient has 128
+ * bits.  Long division by digits of 64 bits (Knuth, volume 2, 4.3.1 D).
+ */
+static inline FixedUint
+fixed_wide_quotient(FixedUint high, FixedUint low, FixedUint divisor,
+					FixedUint *remainder)
+{
+	int			shift;
+	uint64_t	d1;
+	uint64_t	d0;
+	uint64_t	digit[2];
+
+	if (high == 0)
+	{
+		FixedUint	quotient = low / divisor;
+
+		*remainder = low - quotient * divisor;
+		return quotient;
+	}
+
+	/* high < divisor, so the divisor is not zero */
+	shift = (divisor >> 64) != 0 ? __builtin_clzll((uint64_t) (divisor >> 64)) :
+		64 + __builtin_clzll((uint64_t) divisor);
+	if (shift > 0)
+	{
+		divisor <<= shift;
+		high = (high << shift) | (low >> (128 - shift));
+		low <<= shift;
+	}
+	d1 = (uint64_t) (divisor >> 64);
+	d0 = (uint64_t) divisor;
+
+	for (int i = 0; i < 2; i++)
+	{
+		uint64_t	next = (uint64_t) (low >> 64);
+		FixedUint	guess = high / d1;
+		FixedUint	rest = high - guess * d1;
+
+		/* at most two too large */
+		while ((guess >> 64) != 0 || (FixedUint) (uint64_t) guess * d0 > ((rest << 64) | next))
+		{
+			guess--;
+			rest += d1;
+			if ((rest >> 64) != 0)
+				break;
+		}
+		/* modulo 2^128, where the true value is in [0, divisor) */
+		high = ((high << 64) | next) - guess * divisor;
+		low <<= 64;
+		digit[i] = (uint64_t) guess;
+	}
+	*remainder = high >> shift;
+	return ((FixedUint) digit[0] << 64) | digit[1];
+}
+
+/* a with more decimals: the same number */
+fixed_inline bool
+fixed_extend(Fixed *a, int scale)
+{
+	int			more = scale - a->scale;
+	FixedUint	magnitude;
+
+	if (more > 0 && a->value != 0)
+	{
+		if (more > 38 ||
+			!fixed_product(fixed_magnitude(a->value), fixed_power(more), &magnitude))
+			return false;
+		a->value = a->value < 0 ? -(FixedInt) magnitude : (FixedInt) magnitude;
+	}
+	a->scale = scale;
+	return true;
+}
+
+fixed_inline bool
+fixed_add(Fixed a, Fixed b, Fixed *sum)
+{
+	FixedInt	value;
+
+	if (a.scale != b.scale &&
+		!(a.scale < b.scale ? fixed_extend(&a, b.scale) : fixed_extend(&b, a.scale)))
+		return false;
+	/* neither is below -FIXED_MAX, but their sum may be just there */
+	if (__builtin_add_overflow(a.value, b.value, &value) ||
+		fixed_magnitude(value) > FIXED_MAX)
+		return false;
+	sum->value = value;
+	sum->scale = a.scale;
+	return true;
+}
+
+fixed_inline Fixed
+fixed_negate(Fixed a)
+{
+	a.value = -a.value;
+	return a;
+}
+
+fixed_inline bool
+fixed_subtract(Fixed a, Fixed b, Fixed *difference)
+{
+	return fixed_add(a, fixed_negate(b), difference);
+}
+
+fixed_inline bool
+fixed_multiply(Fixed a, Fixed b, Fixed *product)
+{
+	FixedUint	magnitude;
+
+	if (fixed_unlikely(a.scale + b.scale > FIXED_MAX_SCALE))
+		return false;
+	if (fixed_likely(a.value == (int64_t) a.value && b.value == (int64_t) b.value))
+		product->value = a.value * b.value;
+	else
+	{
+		if (!fixed_product(fixed_magnitude(a.value), fixed_magnitude(b.value), &magnitude))
+			return false;
+		product->value = (a.value < 0) != (b.value < 0) ? -(FixedInt) magnitude : (FixedInt) magnitude;
+	}
+	product->scale = a.scale + b.scale;
+	return true;
+}
+
+/* -1, 0 or 1 */
+fixed_inline int
+fixed_compare(Fixed a, Fixed b)
+{
+	if (a.scale != b.scale &&
+		!(a.scale < b.scale ? fixed_extend(&a, b.scale) : fixed_extend(&b, a.scale)))
+	{
+		/* what cannot be extended is further from zero */
+		return a.scale < b.scale ? fixed_sign(a) : -fixed_sign(b);
+	}
+	return (a.value > b.value) - (a.value < b.value);
+}
+
+/* One more than the truncated quotient?  Its sign is that of the exact one. */
+fixed_inline bool
+fixed_rounds_away(FixedUint remainder, FixedUint divisor, bool negative,
+				  FixedRounding rounding)
+{
+	if (remainder == 0)
+		return false;
+	if (rounding == FIXED_HALF_AWAY)
+		return remainder >= divisor - remainder;
+	return (rounding == FIXED_DOWN) == negative;
+}
+
+/* dividend * 10^shift / divisor as an integer; the divisor is not zero */
+static inline bool
+fixed_quotient(FixedUint dividend, FixedUint divisor, int shift, bool negative,
+			   FixedRounding rounding, FixedUint *quotient)
+{
+	FixedUint	high = 0;
+	FixedUint	remainder;
+
+	if (shift > 0)
+	{
+		if (shift > 38)
+			return false;
+		if (fixed_likely((dividend >> 64) == 0 && shift < 20))
+			dividend *= fixed_powers[shift];
+		else
+			fixed_wide_product(dividend, fixed_power(shift), &high, &dividend);
+	}
+	else if (shift < 0 &&
+			 (shift < -38 || !fixed_product(divisor, fixed_power(-shift), &divisor)))
+		return false;
+	if (fixed_unlikely(high >= divisor))
+		return false;
+	*quotient = fixed_wide_quotient(high, dividend, divisor, &remainder);
+	*quotient += fixed_rounds_away(remainder, divisor, negative, rounding);
+	return *quotient <= FIXED_MAX;
+}
+
+/* a / b with exactly scale decimals, b not zero */
+fixed_inline bool
+fixed_divide(Fixed a, Fixed b, int scale, FixedRounding rounding, Fixed *quotient)
+{
+	bool		negative = (a.value < 0) != (b.value < 0);
+	FixedUint	magnitude = 0;
+
+	if (fixed_unlikely(scale > FIXED_MAX_SCALE) ||
+		(a.value != 0 &&
+		 !fixed_quotient(fixed_magnitude(a.value), fixed_magnitude(b.value),
+						 scale + b.scale - a.scale, negative, rounding, &magnitude)))
+		return false;
+	quotient->value = negative ? -(FixedInt) magnitude : (FixedInt) magnitude;
+	quotient->scale = scale;
+	return true;
+}
+
+/* a with exactly scale decimals */
+fixed_inline bool
+fixed_round(Fixed a, int scale, FixedRounding rounding, Fixed *rounded)
+{
+	Fixed		one = {1, 0};
+
+	*rounded = a;
+	if (scale >= a.scale)
+		return scale <= FIXED_MAX_SCALE && fixed_extend(rounded, scale);
+	return fixed_divide(a, one, scale, rounding, rounded);
+}
+
+/*
+ * The first digit to the base 10000, at its place: weight 0 counts units,
+ * weight 1 ten thousands, weight -1 ten thousandths.  Both 0 for 0.
+ */
+static inline void
+fixed_first_digit(FixedUint magnitude, int scale, int *weight, int *first)
+{
+	int			place;			/* of the first decimal digit, units are 0 */
+	int			behind;			/* decimal digits behind those of the first */
+
+	*weight = *first = 0;
+	if (magnitude == 0)
+		return;
+	place = fixed_digits(magnitude) - 1 - scale;
+	*weight = place >= 0 ? place / 4 : -((3 - place) / 4);
+	behind = scale + 4 * *weight;
+	if (behind < 0)
+		*first = (int) magnitude * (int) fixed_powers[-behind];
+	else if (fixed_likely((magnitude >> 64) == 0 && behind < 20))
+		*first = (int) ((uint64_t) magnitude / fixed_powers[behind]);
+	else
+		*first = (int) (magnitude / fixed_power(behind));
+}
+
+/*
+ * How many decimals NUMERIC gives to a / b: at least 16 significant digits
+ * and no fewer than either has (select_div_scale in numeric.c).
+ */
+fixed_inline int
+fixed_quotient_scale(Fixed a, Fixed b)
+{
+	int			weight_a;
+	int			weight_b;
+	int			first_a;
+	int			first_b;
+	int			scale;
+
+	fixed_first_digit(fixed_magnitude(a.value), a.scale, &weight_a, &first_a);
+	fixed_first_digit(fixed_magnitude(b.value), b.scale, &weight_b, &first_b);
+	scale = 16 - 4 * (weight_a - weight_b - (first_a <= first_b));
+	if (scale < a.scale)
+		scale = a.scale;
+	if (scale < b.scale)
+		scale = b.scale;
+	return scale < 0 ? 0 : scale > 1000 ? 1000 : scale;
+}
+
+/*
+ * Stored numbers.  What NUMERIC holds behind its length word:
+ *
+ *	short	16 bits: 1, 0, sign, 6 bits of scale, 7 bits of weight (signed)
+ *	long	16 bits: 0, sign, 14 bits of scale; 16 bits of weight (signed)
+ *	other	the first two bits are 1, 1: NaN and infinities
+ *
+ * and then the digits to the base 10000, 16 bits each, without zeros in front
+ * or behind; the first of them counts 10000^weight.  It need not be aligned.
+ */
+fixed_inline bool
+fixed_decode(const char *data, size_t length, Fixed *number)
+{
+	uint16_t	header;
+	int			weight;
+	int			digits;
+	int			excess;			/* decimals stored beyond the scale */
+	bool		negative;
+	uint16_t	digit;
+	uint64_t	part = 0;
+	uint64_t	rest;
+	FixedUint	magnitude;
+
+	if (fixed_unlikely(length < 2))
+		return false;
+	memcpy(&header, data, 2);
+	if (fixed_likely((header & 0xC000) == 0x8000))
+	{
+		negative = (header & 0x2000) != 0;
+		number->scale = (header >> 7) & 0x3F;
+		weight = (int) ((header & 0x7F) ^ 0x40) - 0x40;
+		data += 2;
+		length -= 2;
+	}
+	else
+	{
+		int16_t		long_weight;
+
+		if ((header & 0xC000) == 0xC000 || length < 4)
+			return false;
+		memcpy(&long_weight, data + 2, 2);
+		negative = (header & 0x4000) != 0;
+		number->scale = header & 0x3FFF;
+		weight = long_weight;
+		data += 4;
+		length -= 4;
+	}
+	digits = (int) (length / 2);
+	if (fixed_unlikely(length > 20 || number->scale > FIXED_MAX_SCALE))
+		return false;
+	if (digits == 0)
+	{
+		number->value = 0;
+		return true;
+	}
+
+	excess = 4 * (digits - 1 - weight) - number->scale;
+	if (fixed_unlikely(excess > 3))
+		return false;
+
+	/* the usual case: 16 digits, with no need of 128 bits */
+	if (fixed_likely(digits <= 4 && excess >= -3))
+	{
+		for (int i = 0; i < digits; i++)
+		{
+			memcpy(&digit, data + 2 * i, 2);
+			part = part * 10000 + digit;
+		}
+		switch (excess)
+		{
+			case 3:
+				rest = part % 1000;
+				part /= 1000;
+				break;
+			case 2:
+				rest = part % 100;
+				part /= 100;
+				break;
+			case 1:
+				rest = part % 10;
+				part /= 10;
+				break;
+			default:
+				rest = 0;
+				part *= fixed_powers[-excess];
+				break;
+		}
+		if (fixed_unlikely(rest != 0))
+			return false;
+		number->value = negative ? -(FixedInt) part : (FixedInt) part;
+		return true;
+	}
+
+	/* all but the last; that one is cut to the scale */
+	digits--;
+	for (int i = 0; i < digits && i < 4; i++)
+	{
+		memcpy(&digit, data + 2 * i, 2);
+		part = part * 10000 + digit;
+	}
+	magnitude = part;
+	for (int i = 4; i < digits; i++)
+	{
+		memcpy(&digit, data + 2 * i, 2);
+		magnitude = magnitude * 10000 + digit;
+	}
+	memcpy(&digit, data + 2 * digits, 2);
+	if (excess > 0)
+	{
+		unsigned	cut = (unsigned) fixed_powers[excess];
+
+		if (fixed_unlikely(digit % cut != 0 || magnitude > FIXED_MAX / (10000 / cut)))
+			return false;
+		magnitude = magnitude * (10000 / cut) + digit / cut;
+	}
+	else
+	{
+		if (fixed_unlikely(magnitude > FIXED_MAX / 10000))
+			return false;
+		magnitude = magnitude * 10000 + digit;
+		if (excess < 0 &&
+			(excess < -38 ||
+			 !fixed_product(magnitude, fixed_power(-excess), &magnitude)))
+			return false;
+	}
+	if (fixed_unlikely(magnitude > FIXED_MAX))
+		return false;
+	number->value = negative ? -(FixedInt) magnitude : (FixedInt) magnitude;
+	return true;
+}
+
+/* The stored form, as NUMERIC itself writes it; gives the number of bytes. */
+static inline int
+fixed_encode(FixedInt value, int scale, char *data)
+{
+	FixedUint	magnitude = fixed_magnitude(value);
+	uint16_t	digits[12];
+	int			first = 12;		/* of the digits, filled from behind */
+	int			last = 12;
+	int			weight = 0;
+	int			length = 2;
+	uint16_t	header;
+
+	if (magnitude != 0)
+	{
+		int			odd = scale & 3;
+		uint64_t	part;
+
+		weight = -((scale + 3) / 4) - 1;
+
+		/* the decimals that do not fill a digit */
+		if (odd != 0)
+		{
+			int			cut = (int) fixed_powers[odd];
+
+			if (fixed_likely((magnitude >> 64) == 0))
+			{
+				part = (uint64_t) magnitude / cut;
+				digits[--first] = (uint16_t) (((uint64_t) magnitude - part * cut) * (10000 / cut));
+				magnitude = part;
+			}
+			else
+			{
+				digits[--first] = (uint16_t) ((int) (magnitude % cut) * (10000 / cut));
+				magnitude /= cut;
+			}
+			weight++;
+		}
+		while ((magnitude >> 64) != 0)
+		{
+			FixedUint	quotient = magnitude / fixed_powers[16];
+
+			part = (uint64_t) (magnitude - quotient * fixed_powers[16]);
+			for (int i = 0; i < 4; i++)
+			{
+				digits[--first] = (uint16_t) (part % 10000);
+				part /= 10000;
+			}
+			weight += 4;
+			magnitude = quotient;
+		}
+		for (part = (uint64_t) magnitude; part != 0; part /= 10000)
+		{
+			digits[--first] = (uint16_t) (part % 10000);
+			weight++;
+		}
+		while (digits[first] == 0)
+		{
+			first++;
+			weight--;
+		}
+		while (digits[last - 1] == 0)
+			last--;
+	}
+
+	if (fixed_likely(scale <= 0x3F && weight >= -64 && weight <= 63))
+		header = (uint16_t) (0x8000 | (value < 0 ? 0x2000 : 0) |
+							 (scale << 7) | (weight & 0x7F));
+	else
+	{
+		int16_t		long_weight = (int16_t) weight;
+
+		header = (uint16_t) ((value < 0 ? 0x4000 : 0) | scale);
+		memcpy(data + 2, &long_weight, 2);
+		length = 4;
+	}
+	memcpy(data, &header, 2);
+	memcpy(data + length, &digits[first], 2 * (size_t) (last - first));
+	return length + 2 * (last - first);
+}
+
+#endif							/* RISK_FIXED_H */
