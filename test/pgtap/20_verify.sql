@@ -117,7 +117,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('floors', 'UPDATE ledger.balance SET amount = -1 WHERE account_id = 2', 'account 2'),
 	('floors', 'UPDATE ledger.balance SET floor = 100000 WHERE account_id = 2', 'account 2'),
 	('below_floor', 'INSERT INTO ledger.below_floor (book_id, account_id) VALUES (1, 2)', 'account 2'),
-	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1)', 'execution 7');
+	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, trades, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1, 1)', 'execution 7');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
   FROM spoilt s, LATERAL pg_temp.found(s.check_name, s.statement) f ORDER BY s.n;
 SELECT set_eq('SELECT check_name FROM spoilt UNION SELECT ''guards''', 'SELECT check_name FROM risk.verify()', 'every check was tried');
