@@ -25,6 +25,7 @@ OBJS = \
 	src/posting.o \
 	src/trade.o \
 	src/transfer.o \
+	src/reserve.o \
 	src/invariant.o \
 	src/waterfall.o
 

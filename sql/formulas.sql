@@ -73,16 +73,29 @@ AS 'MODULE_PATHNAME', 'risk_initial_margin';
 COMMENT ON FUNCTION risk.initial_margin(numeric, numeric, int) IS
 'margin needed to open a position, in the settlement asset: notional / leverage, rounded up to scale decimals. Errors: 22023 unless all are finite, notional >= 0, leverage above zero, scale from 0 to 38';
 
+CREATE FUNCTION risk.free_collateral(
+	balance numeric,
+	unrealized_pnl numeric,
+	initial_margin numeric,
+	order_reserve numeric DEFAULT 0)
+RETURNS numeric
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
+AS 'MODULE_PATHNAME', 'risk_free_collateral';
+
+COMMENT ON FUNCTION risk.free_collateral(numeric, numeric, numeric, numeric) IS
+'what new orders and positions of an account may use, in the settlement asset: balance + unrealized_pnl - initial_margin - order_reserve; below zero when more is bound than there is. Exact. Errors: 22023 unless all are finite, initial_margin and order_reserve >= 0';
+
 CREATE FUNCTION risk.withdrawable(
 	balance numeric,
 	unrealized_pnl numeric,
-	initial_margin numeric)
+	initial_margin numeric,
+	order_reserve numeric DEFAULT 0)
 RETURNS numeric
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'risk_withdrawable';
 
-COMMENT ON FUNCTION risk.withdrawable(numeric, numeric, numeric) IS
-'what may leave an account, in the settlement asset: max(0, balance + min(0, unrealized_pnl) - initial_margin); an open profit cannot be withdrawn. Exact. Errors: 22023 unless all are finite and initial_margin >= 0';
+COMMENT ON FUNCTION risk.withdrawable(numeric, numeric, numeric, numeric) IS
+'what may leave an account, in the settlement asset: max(0, balance + min(0, unrealized_pnl) - initial_margin - order_reserve); an open profit cannot be withdrawn. Exact. Errors: 22023 unless all are finite, initial_margin and order_reserve >= 0';
 
 CREATE FUNCTION risk.liquidation_price(
 	qty numeric,

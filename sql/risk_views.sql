@@ -208,15 +208,17 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.account_risk AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   e.equity - r.initial_margin AS free_collateral,
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve) AS free_collateral,
 		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 THEN 0
-				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin)
+				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
+									   r.order_reserve)
 		   END AS withdrawable,
 		   r.notional,
 		   trim_scale(e.equity / nullif(r.maintenance_margin, 0) * 100) AS margin_level,
 		   trim_scale(e.equity / nullif(r.notional, 0) * 100) AS margin_ratio,
 		   trim_scale(CASE WHEN e.equity > 0 THEN r.maintenance_margin / e.equity * 100 END) AS risk_ratio,
-		   trim_scale(CASE WHEN e.equity > 0 THEN r.notional / e.equity END) AS leverage
+		   trim_scale(CASE WHEN e.equity > 0 THEN r.notional / e.equity END) AS leverage,
+		   r.order_reserve
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -228,7 +230,9 @@ BEGIN
 				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 				   coalesce(sum(v.notional), 0) AS notional,
 				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
-				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin
+				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin,
+				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
+							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
 			  FROM ledger.account a
 			  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
 			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
@@ -250,13 +254,14 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin: what new positions may use. Below zero when more is bound than there is.';
-	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve: what new orders and positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders hold, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / maintenance_margin in percent: liquidation is near 100. NULL without a maintenance margin.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'maintenance_margin / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
+	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 
 	CREATE OR REPLACE VIEW ledger.fund_status AS
 	SELECT a.book_id, a.asset_code, a.account_id,

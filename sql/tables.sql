@@ -210,6 +210,22 @@ BEGIN
 	COMMENT ON TABLE ledger.position IS
 		'What an account holds of an instrument. qty: signed, long > 0. cost: signed value paid and not yet realised. trades: how many trades made it. Written by posting only.';
 
+	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
+		book_id int NOT NULL DEFAULT 1,
+		instrument_id int NOT NULL,
+		account_id bigint NOT NULL,
+		order_id bigint NOT NULL,
+		amount numeric NOT NULL,
+		PRIMARY KEY (book_id, account_id, order_id)
+	) WITH (fillfactor = 50);
+	COMMENT ON TABLE ledger.order_reserve IS
+		'Margin that open orders hold, one row per order, in units of the account''s asset; written by the matching engine with INSERT, UPDATE and DELETE. A row locks the balance of its account until the transaction ends, so that nothing is withdrawn meanwhile that the reserve counts on. It is never refused for lack of margin: who has to know reads account_risk.free_collateral in the same transaction.';
+	COMMENT ON COLUMN ledger.order_reserve.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.order_reserve.instrument_id IS 'What the order would trade.';
+	COMMENT ON COLUMN ledger.order_reserve.account_id IS 'The trader''s account.';
+	COMMENT ON COLUMN ledger.order_reserve.order_id IS 'The engine''s number of the order, or any number of its own for a sum of orders.';
+	COMMENT ON COLUMN ledger.order_reserve.amount IS 'What it holds: 0 or more, with at most the digits of the asset.';
+
 	CREATE TABLE IF NOT EXISTS ledger.settlement (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
@@ -323,6 +339,7 @@ BEGIN
 		event bigint,
 		below_floor bigint,
 		unmatched_execution int,
+		order_reserve bigint,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -342,7 +359,8 @@ BEGIN
 		FOREIGN KEY (book_id, event) REFERENCES ledger.event,
 		FOREIGN KEY (book_id, below_floor) REFERENCES ledger.below_floor,
 		FOREIGN KEY (book_id, transaction_id, execution_id, unmatched_execution)
-			REFERENCES ledger.unmatched_execution
+			REFERENCES ledger.unmatched_execution,
+		FOREIGN KEY (book_id, account_id, order_reserve) REFERENCES ledger.order_reserve
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -33,6 +33,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_executions';
 COMMENT ON FUNCTION risk.enforce_executions() IS
 	'At commit: every execution of the transaction nets to zero quantity and value, or the book''s rule for unmatched executions applies.';
 
+CREATE FUNCTION risk.check_order_reserves() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_order_reserves';
+COMMENT ON FUNCTION risk.check_order_reserves() IS
+	'Locks the balances of the accounts whose order reserves a statement changed, in order, and judges the rows that it wrote: 22023, 23503, 55000.';
+
 CREATE FUNCTION risk.refuse_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_change';
 COMMENT ON FUNCTION risk.refuse_change() IS
@@ -170,6 +175,9 @@ AS $function$
 			('trade', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_trades'),
 			('transfer', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_transfers'),
 			('account', 'open_balance', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'open_balances'),
+			('order_reserve', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
+			('order_reserve', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
+			('order_reserve', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_order_reserves'),
 			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
 			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
@@ -229,6 +237,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
+	risk.check_order_reserves(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
 	risk.check_account(), risk.follow_account(), risk.create_triggers()
 FROM PUBLIC;

@@ -21,7 +21,7 @@ DECLARE
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'instrument', 'mark_price',
-						'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution']) AS t(name)
+						'order_reserve', 'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -458,6 +458,27 @@ BEGIN
 			  FROM ledger.unmatched_execution u
 			 WHERE verify.book_id IS NULL OR u.book_id = verify.book_id
 			 ORDER BY u.book_id, u.execution_id, u.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'order_reserves', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, order %s: %s', r.book_id, r.account_id, r.order_id, f.fault) AS offender
+			  FROM ledger.order_reserve r
+			  LEFT JOIN ledger.account a ON a.book_id = r.book_id AND a.account_id = r.account_id
+			  LEFT JOIN ledger.asset s ON s.asset_code = a.asset_code
+			  LEFT JOIN ledger.instrument i ON i.instrument_id = r.instrument_id
+			 CROSS JOIN LATERAL (
+				SELECT CASE WHEN a.kind IS NULL THEN 'there is no such account'
+							WHEN a.kind <> 'trader' THEN format('it is a %s account', a.kind)
+							WHEN i.settle_asset IS DISTINCT FROM a.asset_code
+							THEN format('instrument %s does not settle in %s', r.instrument_id, a.asset_code)
+							WHEN (r.amount >= 0 AND r.amount < 1e20 AND r.amount = round(r.amount, s.scale)) IS NOT TRUE
+							THEN format('an amount of %s', r.amount)
+					   END AS fault) f
+			 WHERE f.fault IS NOT NULL
+			   AND (verify.book_id IS NULL OR r.book_id = verify.book_id)
+			 ORDER BY r.book_id, r.account_id, r.order_id
 			 LIMIT 1) v;
 
 	-- The triggers are those of every book.  Both definitions are brought to

@@ -203,21 +203,34 @@ margin_initial(Numeric notional, Numeric leverage, int scale)
 }
 
 /*
- * What may leave the account, in settle: max(0, W + min(0, u) - IM).  Losses
- * not yet realised count at once, profits only when realised or settled.
- * Exact.
+ * What new orders and positions may use, in settle: W + u - IM - R, where R is
+ * the margin reserved for open orders.  Below zero when more is bound than
+ * there is.  Exact.
+ */
+Numeric
+margin_free_collateral(Numeric balance, Numeric unrealized_pnl,
+					   Numeric initial_margin, Numeric order_reserve)
+{
+	return decimal_subtract(decimal_subtract(decimal_add(balance, unrealized_pnl),
+											 initial_margin),
+							order_reserve);
+}
+
+/*
+ * What may leave the account, in settle: max(0, W + min(0, u) - IM - R), the
+ * free collateral without profits: losses not yet realised count at once,
+ * profits only when realised or settled.  Exact.
  */
 Numeric
 margin_withdrawable(Numeric balance, Numeric unrealized_pnl,
-					Numeric initial_margin)
+					Numeric initial_margin, Numeric order_reserve)
 {
 	Numeric		zero = decimal_from_int64(0);
-	Numeric		free_collateral;
 
-	free_collateral = decimal_subtract(decimal_add(balance,
-												   decimal_min(zero, unrealized_pnl)),
-									   initial_margin);
-	return decimal_max(zero, free_collateral);
+	return decimal_max(zero,
+					   margin_free_collateral(balance,
+											  decimal_min(zero, unrealized_pnl),
+											  initial_margin, order_reserve));
 }
 
 /*

@@ -46,8 +46,12 @@ extern void position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 extern Numeric margin_maintenance(Numeric notional, Numeric rate,
 								  Numeric amount);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);
+extern Numeric margin_free_collateral(Numeric balance, Numeric unrealized_pnl,
+									  Numeric initial_margin,
+									  Numeric order_reserve);
 extern Numeric margin_withdrawable(Numeric balance, Numeric unrealized_pnl,
-								   Numeric initial_margin);
+								   Numeric initial_margin,
+								   Numeric order_reserve);
 
 /* NULL (C) when there is no such price */
 extern Numeric position_liquidation_price(ContractKind kind, Numeric qty,

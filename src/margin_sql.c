@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(risk_unrealized_pnl_at_cost);
 PG_FUNCTION_INFO_V1(risk_notional);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin);
 PG_FUNCTION_INFO_V1(risk_initial_margin);
+PG_FUNCTION_INFO_V1(risk_free_collateral);
 PG_FUNCTION_INFO_V1(risk_withdrawable);
 PG_FUNCTION_INFO_V1(risk_liquidation_price);
 PG_FUNCTION_INFO_V1(risk_liquidation_price_at_cost);
@@ -179,7 +180,21 @@ risk_initial_margin(PG_FUNCTION_ARGS)
 	PG_RETURN_NUMERIC(margin_initial(notional, leverage, scale));
 }
 
-/* balance, unrealized_pnl, initial_margin */
+/* balance, unrealized_pnl, initial_margin, order_reserve */
+Datum
+risk_free_collateral(PG_FUNCTION_ARGS)
+{
+	Numeric		balance = read_numeric(fcinfo, 0, "balance", ARG_FINITE);
+	Numeric		pnl = read_numeric(fcinfo, 1, "unrealized_pnl", ARG_FINITE);
+	Numeric		initial = read_numeric(fcinfo, 2, "initial_margin",
+									   ARG_NOT_NEGATIVE);
+	Numeric		reserve = read_numeric(fcinfo, 3, "order_reserve",
+									   ARG_NOT_NEGATIVE);
+
+	PG_RETURN_NUMERIC(margin_free_collateral(balance, pnl, initial, reserve));
+}
+
+/* balance, unrealized_pnl, initial_margin, order_reserve */
 Datum
 risk_withdrawable(PG_FUNCTION_ARGS)
 {
@@ -187,8 +202,10 @@ risk_withdrawable(PG_FUNCTION_ARGS)
 	Numeric		pnl = read_numeric(fcinfo, 1, "unrealized_pnl", ARG_FINITE);
 	Numeric		initial = read_numeric(fcinfo, 2, "initial_margin",
 									   ARG_NOT_NEGATIVE);
+	Numeric		reserve = read_numeric(fcinfo, 3, "order_reserve",
+									   ARG_NOT_NEGATIVE);
 
-	PG_RETURN_NUMERIC(margin_withdrawable(balance, pnl, initial));
+	PG_RETURN_NUMERIC(margin_withdrawable(balance, pnl, initial, reserve));
 }
 
 /*
