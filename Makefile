@@ -26,6 +26,7 @@ OBJS = \
 	src/trade.o \
 	src/transfer.o \
 	src/reserve.o \
+	src/setting.o \
 	src/invariant.o \
 	src/waterfall.o
 

@@ -59,11 +59,14 @@ BEGIN
 		   g.initial_margin,
 		   l.floors AS tier_floors,
 		   l.rates AS tier_rates,
-		   l.deductions AS tier_deductions
+		   l.deductions AS tier_deductions,
+		   g.leverage
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
+	  LEFT JOIN ledger.margin_setting c ON c.book_id = p.book_id AND c.account_id = p.account_id
+									   AND c.instrument_id = p.instrument_id
 	 CROSS JOIN LATERAL (
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
 			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
@@ -80,12 +83,16 @@ BEGIN
 	 CROSS JOIN LATERAL (
 		SELECT risk.maintenance_margin(v.notional, 1, l.rates[t.tier], greatest(l.deductions[t.tier], 0))
 					+ greatest(-l.deductions[t.tier], 0) AS maintenance_margin,
-			   risk.initial_margin(v.notional, l.leverages[t.tier], s.scale) AS initial_margin
+			   risk.initial_margin(v.notional, e.leverage, s.scale) AS initial_margin,
+			   e.leverage
 		  FROM (
 			-- how many floors are below the notional
 			SELECT greatest(n - (v.notional = l.floors[n])::int, 1) AS tier
 			  FROM width_bucket(v.notional, l.floors) AS n
 			OFFSET 0) t
+		 CROSS JOIN LATERAL (
+			SELECT risk.effective_leverage(l.leverages[t.tier], c.leverage) AS leverage
+			OFFSET 0) e
 		OFFSET 0) g
 	 WHERE p.qty <> 0;
 
@@ -105,10 +112,11 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.unrealized_pnl IS 'Profit (above zero) or loss at the mark; 0 without a mark.';
 	COMMENT ON COLUMN ledger.position_value.notional IS 'Size at the mark; abs(cost) without a mark.';
 	COMMENT ON COLUMN ledger.position_value.maintenance_margin IS 'Maintenance margin of that notional.';
-	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at the highest leverage of its tier, rounded up to the scale of the asset.';
+	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at that leverage, rounded up to the scale of the asset.';
 	COMMENT ON COLUMN ledger.position_value.tier_floors IS 'Floors of the tiers of the instrument, ascending; as in ledger.risk_limit.';
 	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
 	COMMENT ON COLUMN ledger.position_value.tier_deductions IS 'Maintenance deductions of these tiers.';
+	COMMENT ON COLUMN ledger.position_value.leverage IS 'The leverage that it is margined at: what the trader chose in ledger.margin_setting, at most the highest of its tier, which holds without a choice.';
 
 	-- Liquidation price: equity less maintenance is continuous from tier to
 	-- tier and monotone in the price of one instrument.  So its sign at the
@@ -200,7 +208,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.unrealized_pnl IS 'Profit (above zero) or loss at the mark.';
 	COMMENT ON COLUMN ledger.position_risk.notional IS 'Size at the mark.';
 	COMMENT ON COLUMN ledger.position_risk.maintenance_margin IS 'Maintenance margin at the mark, of the tier that holds there.';
-	COMMENT ON COLUMN ledger.position_risk.initial_margin IS 'Initial margin at the mark, at the highest leverage of the tier that holds there.';
+	COMMENT ON COLUMN ledger.position_risk.initial_margin IS 'Initial margin at the mark, at the leverage the trader chose, at most the highest of the tier that holds there.';
 	COMMENT ON COLUMN ledger.position_risk.liquidation_price IS 'Price at which the equity of the account is its maintenance margin, all other prices unchanged, in the tier that holds at that price. NULL when there is none: a long position is then safe at every price, a short one below its maintenance at every price.';
 	COMMENT ON COLUMN ledger.position_risk.bankruptcy_price IS 'Price at which the position has used up its share of the equity of the account, in proportion to maintenance margin, or to notional when there is none; rounded so that closing there leaves nothing for others to pay. With one position, the price at which the equity is zero. NULL when no price above zero does that.';
 	COMMENT ON COLUMN ledger.position_risk.distance_percent IS 'How far the mark can move towards the liquidation price, in percent of the mark; below zero when it has passed it.';

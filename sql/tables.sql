@@ -226,6 +226,23 @@ BEGIN
 	COMMENT ON COLUMN ledger.order_reserve.order_id IS 'The engine''s number of the order, or any number of its own for a sum of orders.';
 	COMMENT ON COLUMN ledger.order_reserve.amount IS 'What it holds: 0 or more, with at most the digits of the asset.';
 
+	CREATE TABLE IF NOT EXISTS ledger.margin_setting (
+		book_id int NOT NULL DEFAULT 1,
+		instrument_id int NOT NULL REFERENCES ledger.instrument,
+		account_id bigint NOT NULL,
+		leverage numeric NOT NULL,
+		mode text NOT NULL DEFAULT 'cross' CHECK (mode IN ('cross', 'isolated')),
+		PRIMARY KEY (book_id, account_id, instrument_id),
+		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
+	);
+	COMMENT ON TABLE ledger.margin_setting IS
+		'What a trader chose for an instrument. A position needs an initial margin of notional / leverage, but the leverage never counts for more than the tier allows; without a row it is that of the tier. Lowering it is refused (23514) when the equity does not cover what the account then has to keep. Every change is an event.';
+	COMMENT ON COLUMN ledger.margin_setting.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.margin_setting.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.margin_setting.account_id IS 'The trader''s account.';
+	COMMENT ON COLUMN ledger.margin_setting.leverage IS 'The leverage chosen: 1 or more.';
+	COMMENT ON COLUMN ledger.margin_setting.mode IS 'cross: the whole account covers the position; isolated is refused (0A000) in this version.';
+
 	CREATE TABLE IF NOT EXISTS ledger.settlement (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
@@ -340,6 +357,7 @@ BEGIN
 		below_floor bigint,
 		unmatched_execution int,
 		order_reserve bigint,
+		margin_setting int,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -360,7 +378,8 @@ BEGIN
 		FOREIGN KEY (book_id, below_floor) REFERENCES ledger.below_floor,
 		FOREIGN KEY (book_id, transaction_id, execution_id, unmatched_execution)
 			REFERENCES ledger.unmatched_execution,
-		FOREIGN KEY (book_id, account_id, order_reserve) REFERENCES ledger.order_reserve
+		FOREIGN KEY (book_id, account_id, order_reserve) REFERENCES ledger.order_reserve,
+		FOREIGN KEY (book_id, account_id, margin_setting) REFERENCES ledger.margin_setting
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -38,6 +38,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_order_reserves';
 COMMENT ON FUNCTION risk.check_order_reserves() IS
 	'Locks the balances of the accounts whose order reserves a statement changed, in order, and judges the rows that it wrote: 22023, 23503, 55000.';
 
+CREATE FUNCTION risk.check_margin_settings() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_margin_settings';
+COMMENT ON FUNCTION risk.check_margin_settings() IS
+	'Locks the balances of the accounts whose settings a statement changed, in order, judges what it wrote on the latest state (22023, 0A000; 23514 for a leverage whose initial margin the equity does not cover) and records each change as an event.';
+
 CREATE FUNCTION risk.refuse_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_change';
 COMMENT ON FUNCTION risk.refuse_change() IS
@@ -178,6 +183,9 @@ AS $function$
 			('order_reserve', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
 			('order_reserve', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
 			('order_reserve', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_order_reserves'),
+			('margin_setting', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_margin_settings'),
+			('margin_setting', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_margin_settings'),
+			('margin_setting', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_margin_settings'),
 			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
 			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
@@ -237,7 +245,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
-	risk.check_order_reserves(),
+	risk.check_order_reserves(), risk.check_margin_settings(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
 	risk.check_account(), risk.follow_account(), risk.create_triggers()
 FROM PUBLIC;

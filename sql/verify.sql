@@ -20,8 +20,9 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'instrument', 'mark_price',
-						'order_reserve', 'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution']) AS t(name)
+	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
+						'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
+						'trade', 'transfer', 'unmatched_execution']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -479,6 +480,26 @@ BEGIN
 			 WHERE f.fault IS NOT NULL
 			   AND (verify.book_id IS NULL OR r.book_id = verify.book_id)
 			 ORDER BY r.book_id, r.account_id, r.order_id
+			 LIMIT 1) v;
+
+	-- a setting is what its last event says
+	RETURN QUERY
+	SELECT 'margin_settings', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, instrument %s: leverage %s, mode %s; the last change says %s, %s',
+						  book_id, account_id, instrument_id, coalesce(s.leverage::text, 'none'), coalesce(s.mode, 'none'),
+						  coalesce(e.leverage, 'none'), coalesce(e.mode, 'none')) AS offender
+			  FROM ledger.margin_setting s
+			  FULL JOIN (SELECT DISTINCT ON (e.book_id, e.account_id, (e.payload ->> 'instrument_id')::int)
+								e.book_id, e.account_id, (e.payload ->> 'instrument_id')::int AS instrument_id,
+								e.payload -> 'leverage' ->> 1 AS leverage, e.payload -> 'mode' ->> 1 AS mode
+						   FROM ledger.event e
+						  WHERE e.kind = 'margin_setting'
+						  ORDER BY e.book_id, e.account_id, (e.payload ->> 'instrument_id')::int, e.event_id DESC) e
+				   USING (book_id, account_id, instrument_id)
+			 WHERE (s.leverage, s.mode) IS DISTINCT FROM (e.leverage::numeric, e.mode)
+			   AND (verify.book_id IS NULL OR book_id = verify.book_id)
+			 ORDER BY book_id, account_id, instrument_id
 			 LIMIT 1) v;
 
 	-- The triggers are those of every book.  Both definitions are brought to

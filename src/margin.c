@@ -203,6 +203,16 @@ margin_initial(Numeric notional, Numeric leverage, int scale)
 }
 
 /*
+ * The leverage that a position is margined at: what the trader chose, or NULL
+ * for none, but no more than its tier allows.
+ */
+Numeric
+margin_effective_leverage(Numeric max_leverage, Numeric chosen)
+{
+	return chosen == NULL ? max_leverage : decimal_min(max_leverage, chosen);
+}
+
+/*
  * What new orders and positions may use, in settle: W + u - IM - R, where R is
  * the margin reserved for open orders.  Below zero when more is bound than
  * there is.  Exact.

@@ -3,8 +3,8 @@
  *		The SQL face of the formulas in margin.c.
  *
  * Here are the functions that SQL calls, and the judgement of their arguments:
- * what passes read_numeric() is what the formulas take for granted.  All of
- * them are declared STRICT in sql/formulas.sql, which also says what each one
+ * what passes read_numeric() is what the formulas take for granted.  But for
+ * effective_leverage they are declared STRICT in sql/formulas.sql, which also says what each one
  * returns.
  *
  * Errors: 22023 for an argument out of its domain or an unknown kind of
@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(risk_unrealized_pnl_at_cost);
 PG_FUNCTION_INFO_V1(risk_notional);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin);
 PG_FUNCTION_INFO_V1(risk_initial_margin);
+PG_FUNCTION_INFO_V1(risk_effective_leverage);
 PG_FUNCTION_INFO_V1(risk_free_collateral);
 PG_FUNCTION_INFO_V1(risk_withdrawable);
 PG_FUNCTION_INFO_V1(risk_liquidation_price);
@@ -178,6 +179,17 @@ risk_initial_margin(PG_FUNCTION_ARGS)
 				 errhint("Pass the scale of the settlement asset, the number of its decimals.")));
 
 	PG_RETURN_NUMERIC(margin_initial(notional, leverage, scale));
+}
+
+/* max_leverage, chosen; the only one that is not STRICT */
+Datum
+risk_effective_leverage(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_NUMERIC(margin_effective_leverage(read_numeric(fcinfo, 0, "max_leverage", ARG_POSITIVE),
+												PG_ARGISNULL(1) ? NULL :
+												read_numeric(fcinfo, 1, "chosen", ARG_POSITIVE)));
 }
 
 /* balance, unrealized_pnl, initial_margin, order_reserve */

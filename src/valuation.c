@@ -4,7 +4,7 @@
  *		these accounts have to keep for them.
  *
  * Read after the balances of the accounts are locked, so neither positions nor
- * the reserves of orders can change.  One statement reads all marks, so an account is valued with marks
+ * the reserves of orders can change, nor can the leverages that were chosen.  One statement reads all marks, so an account is valued with marks
  * of one instant.
  */
 #include "postgres.h"
@@ -20,7 +20,9 @@ static const LedgerStatement read_positions = {
 	"     AND (t.notional_floor < risk.notional(p.qty, m.price, i.multiplier, i.kind)"
 	"          OR t.notional_floor = 0)"
 	"   ORDER BY t.notional_floor DESC LIMIT 1),"
-	" s.scale::int"
+	" s.scale::int,"
+	" (SELECT l.leverage FROM {margin_setting} l"
+	"   WHERE l.book_id = $1 AND l.account_id = p.account_id AND l.instrument_id = p.instrument_id)"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id OFFSET 0) AS p"
@@ -77,6 +79,7 @@ valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		if (position->max_leverage == NULL)
 			position->max_leverage = decimal_from_int64(1);
 		position->scale = result_int32(row, 9);
+		position->chosen_leverage = result_numeric(row, 10);
 		position->unrealized_pnl = position->mark_price == NULL ? decimal_from_int64(0) :
 			position_unrealized_pnl(position->kind, position->qty, position->cost,
 									position->mark_price, position->multiplier);
@@ -171,7 +174,9 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 			decimal_add(requirement->initial_margin,
 						margin_initial(contract_notional(position->kind, position->qty,
 														 position->mark_price, position->multiplier),
-									   position->max_leverage, position->scale));
+									   margin_effective_leverage(position->max_leverage,
+																 position->chosen_leverage),
+									   position->scale));
 	}
 	return requirements;
 }

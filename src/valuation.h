@@ -21,6 +21,7 @@ typedef struct OpenPosition
 	Numeric		mark_price;		/* NULL: none yet; valued at its cost */
 	Numeric		unrealized_pnl;
 	Numeric		max_leverage;	/* of the tier at the mark; 1 without tiers */
+	Numeric		chosen_leverage;	/* by the trader, or NULL */
 } OpenPosition;
 
 typedef struct Valuation

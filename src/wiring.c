@@ -40,7 +40,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"asset", "instrument", "margin_tier", "mark_price", "policy", "book",
 	"account", "balance", "transfer", "trade", "entry", "idempotency",
 	"position", "settlement", "reset", "event", "below_floor",
-	"unmatched_execution", "order_reserve"
+	"unmatched_execution", "order_reserve",
+	"margin_setting"
 };
 
 /* Prepared statements of one ledger, for as long as its tables keep their names. */
