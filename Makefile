@@ -28,6 +28,7 @@ OBJS = \
 	src/reserve.o \
 	src/setting.o \
 	src/invariant.o \
+	src/limits.o \
 	src/waterfall.o
 
 # The install script is these parts in this order.

@@ -74,6 +74,20 @@ AS 'MODULE_PATHNAME', 'risk_initial_margin';
 COMMENT ON FUNCTION risk.initial_margin(numeric, numeric, int) IS
 'margin needed to open a position, in the settlement asset: notional / leverage, rounded up to scale decimals. Errors: 22023 unless all are finite, notional >= 0, leverage above zero, scale from 0 to 38';
 
+CREATE FUNCTION risk.initial_margin(
+	notional numeric,
+	leverage numeric,
+	scale int,
+	open_interest numeric,
+	open_interest_lo numeric,
+	open_interest_hi numeric)
+RETURNS numeric
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 15
+AS 'MODULE_PATHNAME', 'risk_initial_margin_at_open_interest';
+
+COMMENT ON FUNCTION risk.initial_margin(numeric, numeric, int, numeric, numeric, numeric) IS
+'initial_margin where it grows with the open interest of the instrument: notional * (base + (1 - base) * x), base = 1 / leverage, x = (open_interest - open_interest_lo) / (open_interest_hi - open_interest_lo), not below 0 and not above 1; rounded up to scale decimals, once. Errors: 22023 unless all are finite, notional, open_interest and open_interest_lo >= 0, leverage >= 1, open_interest_lo < open_interest_hi, scale from 0 to 38';
+
 CREATE FUNCTION risk.effective_leverage(
 	max_leverage numeric,
 	chosen numeric)

@@ -18,17 +18,17 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.risk_limit AS
 	SELECT t.instrument_id,
 		   t.notional_floor,
-		   lead(t.notional_floor) OVER tiers AS notional_cap,
+		   coalesce(lead(t.notional_floor) OVER tiers, t.notional_cap) AS notional_cap,
 		   t.maintenance_rate,
 		   sum(t.notional_floor * t.rate_step) OVER tiers AS maintenance_deduction,
 		   t.max_leverage
-	  FROM (SELECT m.instrument_id, m.notional_floor, m.maintenance_rate, m.max_leverage,
+	  FROM (SELECT m.instrument_id, m.notional_floor, m.maintenance_rate, m.max_leverage, m.notional_cap,
 				   m.maintenance_rate - lag(m.maintenance_rate, 1, 0::numeric)
 						OVER (PARTITION BY m.instrument_id ORDER BY m.notional_floor) AS rate_step
-			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage
+			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage, g.notional_cap
 					  FROM ledger.margin_tier g
 					UNION ALL
-					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric
+					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric, NULL::numeric
 					  FROM ledger.instrument i
 					 WHERE NOT EXISTS (SELECT FROM ledger.margin_tier z
 										WHERE z.instrument_id = i.instrument_id
@@ -39,7 +39,7 @@ BEGIN
 		'The margin tiers as they are applied. Every instrument has rows from notional 0 up without gaps; where ledger.margin_tier has none, there is no maintenance margin and the leverage is 1.';
 	COMMENT ON COLUMN ledger.risk_limit.instrument_id IS 'The instrument.';
 	COMMENT ON COLUMN ledger.risk_limit.notional_floor IS 'The tier holds for notionals above this, in the settlement asset.';
-	COMMENT ON COLUMN ledger.risk_limit.notional_cap IS 'The tier holds for notionals up to and including this. NULL: without limit.';
+	COMMENT ON COLUMN ledger.risk_limit.notional_cap IS 'The tier holds for notionals up to and including this. On the last tier, the largest position there may be, as ledger.margin_tier says; NULL: without limit.';
 	COMMENT ON COLUMN ledger.risk_limit.maintenance_rate IS 'Rate of the maintenance margin, before the deduction.';
 	COMMENT ON COLUMN ledger.risk_limit.maintenance_deduction IS 'The cumulative maintenance amount: maintenance margin = notional * maintenance_rate - maintenance_deduction. With it each rate holds for its own stretch of the notional only. Below zero where rates fall from tier to tier.';
 	COMMENT ON COLUMN ledger.risk_limit.max_leverage IS 'Highest leverage: initial margin = notional / max_leverage.';
@@ -60,7 +60,8 @@ BEGIN
 		   l.floors AS tier_floors,
 		   l.rates AS tier_rates,
 		   l.deductions AS tier_deductions,
-		   g.leverage
+		   g.leverage,
+		   l.cap AS notional_cap
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
@@ -71,9 +72,17 @@ BEGIN
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
 			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
 			   array_agg(r.maintenance_deduction ORDER BY r.notional_floor) AS deductions,
-			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages
+			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages,
+			   (array_agg(r.notional_cap ORDER BY r.notional_floor DESC))[1] AS cap
 		  FROM ledger.risk_limit r
 		 WHERE r.instrument_id = p.instrument_id) l
+	 CROSS JOIN LATERAL (
+		-- read where the margin depends on it, once for each instrument
+		SELECT CASE WHEN i.open_interest_lo IS NOT NULL
+					THEN (SELECT coalesce(sum(n.qty), 0) FROM ledger.position n
+						   WHERE n.book_id = p.book_id AND n.instrument_id = i.instrument_id AND n.qty > 0)
+			   END AS qty
+		OFFSET 0) o
 	 CROSS JOIN LATERAL (
 		SELECT coalesce(risk.unrealized_pnl_at_cost(p.qty, p.cost, m.price, i.multiplier, i.kind), 0)
 				AS unrealized_pnl,
@@ -83,7 +92,10 @@ BEGIN
 	 CROSS JOIN LATERAL (
 		SELECT risk.maintenance_margin(v.notional, 1, l.rates[t.tier], greatest(l.deductions[t.tier], 0))
 					+ greatest(-l.deductions[t.tier], 0) AS maintenance_margin,
-			   risk.initial_margin(v.notional, e.leverage, s.scale) AS initial_margin,
+			   CASE WHEN i.open_interest_lo IS NULL THEN risk.initial_margin(v.notional, e.leverage, s.scale)
+					ELSE risk.initial_margin(v.notional, e.leverage, s.scale,
+											 o.qty, i.open_interest_lo, i.open_interest_hi)
+			   END AS initial_margin,
 			   e.leverage
 		  FROM (
 			-- how many floors are below the notional
@@ -112,11 +124,12 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.unrealized_pnl IS 'Profit (above zero) or loss at the mark; 0 without a mark.';
 	COMMENT ON COLUMN ledger.position_value.notional IS 'Size at the mark; abs(cost) without a mark.';
 	COMMENT ON COLUMN ledger.position_value.maintenance_margin IS 'Maintenance margin of that notional.';
-	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at that leverage, rounded up to the scale of the asset.';
+	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at that leverage, more where it grows with the open interest, rounded up to the scale of the asset.';
 	COMMENT ON COLUMN ledger.position_value.tier_floors IS 'Floors of the tiers of the instrument, ascending; as in ledger.risk_limit.';
 	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
 	COMMENT ON COLUMN ledger.position_value.tier_deductions IS 'Maintenance deductions of these tiers.';
 	COMMENT ON COLUMN ledger.position_value.leverage IS 'The leverage that it is margined at: what the trader chose in ledger.margin_setting, at most the highest of its tier, which holds without a choice.';
+	COMMENT ON COLUMN ledger.position_value.notional_cap IS 'The largest notional that a position in the instrument may have; NULL: no limit.';
 
 	-- Liquidation price: equity less maintenance is continuous from tier to
 	-- tier and monotone in the price of one instrument.  So its sign at the
@@ -270,6 +283,57 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'maintenance_margin / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
+
+	CREATE OR REPLACE VIEW ledger.open_interest AS
+	SELECT p.book_id, p.instrument_id, p.open_interest, i.open_interest_limit,
+		   coalesce(p.open_interest > i.open_interest_limit, false) AS exceeded,
+		   i.open_interest_lo, i.open_interest_hi
+	  FROM (SELECT p.book_id, p.instrument_id, coalesce(sum(p.qty) FILTER (WHERE p.qty > 0), 0) AS open_interest
+			  FROM ledger.position p
+			 GROUP BY p.book_id, p.instrument_id) p
+	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id;
+
+	COMMENT ON VIEW ledger.open_interest IS
+		'How much of each instrument is open in each book.';
+	COMMENT ON COLUMN ledger.open_interest.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.open_interest.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest IS 'Sum of the long positions, in contracts.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_limit IS 'The most there may be; NULL: no limit.';
+	COMMENT ON COLUMN ledger.open_interest.exceeded IS 'Whether there is more than that.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_lo IS 'From here on initial margin grows; NULL: it does not.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_hi IS 'From here on initial margin is the whole notional.';
+
+	CREATE OR REPLACE VIEW ledger.position_limit_usage AS
+	SELECT u.book_id, u.instrument_id, u.owner_id, u.account_id, u.side, u.qty, u.notional,
+		   l.max_qty, l.max_notional,
+		   coalesce(u.qty > l.max_qty, false) OR coalesce(u.notional > l.max_notional, false) AS exceeded
+	  FROM (SELECT v.book_id, v.instrument_id, a.owner_id,
+				   CASE WHEN a.owner_id IS NULL THEN a.account_id END AS account_id,
+				   CASE WHEN v.qty > 0 THEN 'long' ELSE 'short' END AS side,
+				   sum(abs(v.qty)) AS qty, sum(v.notional) AS notional
+			  FROM ledger.position_value v
+			  JOIN ledger.account a ON a.book_id = v.book_id AND a.account_id = v.account_id
+			 WHERE a.kind = 'trader'
+			 GROUP BY 1, 2, 3, 4, 5) u
+	  LEFT JOIN LATERAL (
+		SELECT m.max_qty, m.max_notional
+		  FROM ledger.position_limit m
+		 WHERE m.instrument_id = u.instrument_id AND (m.owner_id = u.owner_id OR m.owner_id IS NULL)
+		 ORDER BY m.owner_id NULLS LAST
+		 LIMIT 1) l ON true;
+
+	COMMENT ON VIEW ledger.position_limit_usage IS
+		'What each owner holds of each instrument, over all accounts of a book, long and short each for itself, against the limit.';
+	COMMENT ON COLUMN ledger.position_limit_usage.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.position_limit_usage.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.position_limit_usage.owner_id IS 'The owner; NULL: an account without one, which counts by itself.';
+	COMMENT ON COLUMN ledger.position_limit_usage.account_id IS 'The account, when it has no owner.';
+	COMMENT ON COLUMN ledger.position_limit_usage.side IS 'long or short.';
+	COMMENT ON COLUMN ledger.position_limit_usage.qty IS 'Contracts on that side.';
+	COMMENT ON COLUMN ledger.position_limit_usage.notional IS 'Their notional at the mark, or at their cost when there is no mark.';
+	COMMENT ON COLUMN ledger.position_limit_usage.max_qty IS 'The most contracts; NULL: no limit.';
+	COMMENT ON COLUMN ledger.position_limit_usage.max_notional IS 'The largest notional; NULL: no limit.';
+	COMMENT ON COLUMN ledger.position_limit_usage.exceeded IS 'Whether there is more than one of the two allows.';
 
 	CREATE OR REPLACE VIEW ledger.fund_status AS
 	SELECT a.book_id, a.asset_code, a.account_id,

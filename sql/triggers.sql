@@ -43,6 +43,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_margin_settings';
 COMMENT ON FUNCTION risk.check_margin_settings() IS
 	'Locks the balances of the accounts whose settings a statement changed, in order, judges what it wrote on the latest state (22023, 0A000; 23514 for a leverage whose initial margin the equity does not cover) and records each change as an event.';
 
+CREATE FUNCTION risk.enforce_limits() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_limits';
+COMMENT ON FUNCTION risk.enforce_limits() IS
+	'At commit: raises 23514 when a trade of the transaction added risk beyond a limit of an instrument whose limit_mode is refuse.';
+
 CREATE FUNCTION risk.refuse_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_change';
 COMMENT ON FUNCTION risk.refuse_change() IS
@@ -188,6 +193,7 @@ AS $function$
 			('margin_setting', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_margin_settings'),
 			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
 			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
+			('added_risk', 'limits', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_limits'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
 			('account', 'follow_change', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT', 'follow_account'),
 			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
@@ -200,7 +206,7 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution']) AS name
+							'below_floor', 'unmatched_execution', 'added_risk']) AS name
 		UNION ALL
 		SELECT name, 'keep_rows', 'A'::"char",
 			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
@@ -245,7 +251,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
-	risk.check_order_reserves(), risk.check_margin_settings(),
+	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
 	risk.check_account(), risk.follow_account(), risk.create_triggers()
 FROM PUBLIC;

@@ -20,7 +20,7 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
 						'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'unmatched_execution']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
@@ -459,6 +459,15 @@ BEGIN
 			  FROM ledger.unmatched_execution u
 			 WHERE verify.book_id IS NULL OR u.book_id = verify.book_id
 			 ORDER BY u.book_id, u.execution_id, u.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'added_risk', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, instrument %s: left over', r.book_id, r.account_id, r.instrument_id) AS offender
+			  FROM ledger.added_risk r
+			 WHERE verify.book_id IS NULL OR r.book_id = verify.book_id
+			 ORDER BY r.book_id, r.account_id, r.instrument_id
 			 LIMIT 1) v;
 
 	RETURN QUERY

@@ -203,6 +203,34 @@ margin_initial(Numeric notional, Numeric leverage, int scale)
 }
 
 /*
+ * The same where it grows with the open interest O of the instrument: the rate
+ * is base = 1 / leverage up to lo and 1, the whole notional, from hi on, and
+ *
+ *	rate = base + (1 - base) x,   x = clamp((O - lo) / (hi - lo), 0, 1)
+ *
+ * in between.  As one fraction, with d = hi - lo and n = clamp(O - lo, 0, d):
+ * N (d + (leverage - 1) n) / (leverage d), rounded up once.  lo < hi and
+ * leverage >= 1.
+ */
+Numeric
+margin_initial_at_open_interest(Numeric notional, Numeric leverage,
+								Numeric open_interest, Numeric lo, Numeric hi,
+								int scale)
+{
+	Numeric		range = decimal_subtract(hi, lo);
+	Numeric		above = decimal_min(range,
+									decimal_max(decimal_from_int64(0),
+												decimal_subtract(open_interest, lo)));
+	Numeric		growth = decimal_multiply(decimal_subtract(leverage, decimal_from_int64(1)),
+										  above);
+
+	return decimal_divide_rounded(decimal_multiply(notional,
+												   decimal_add(range, growth)),
+								  decimal_multiply(leverage, range),
+								  scale, DECIMAL_UP);
+}
+
+/*
  * The leverage that a position is margined at: what the trader chose, or NULL
  * for none, but no more than its tier allows.
  */

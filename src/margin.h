@@ -46,6 +46,10 @@ extern void position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 extern Numeric margin_maintenance(Numeric notional, Numeric rate,
 								  Numeric amount);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);
+extern Numeric margin_initial_at_open_interest(Numeric notional, Numeric leverage,
+											   Numeric open_interest,
+											   Numeric lo, Numeric hi,
+											   int scale);
 extern Numeric margin_effective_leverage(Numeric max_leverage, Numeric chosen);
 extern Numeric margin_free_collateral(Numeric balance, Numeric unrealized_pnl,
 									  Numeric initial_margin,

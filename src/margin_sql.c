@@ -26,6 +26,7 @@ typedef enum ArgDomain
 	ARG_FINITE,					/* any number */
 	ARG_NOT_NEGATIVE,
 	ARG_POSITIVE,
+	ARG_ONE_OR_MORE,
 	ARG_RATE					/* 0 <= x < 1 */
 } ArgDomain;
 
@@ -34,6 +35,7 @@ PG_FUNCTION_INFO_V1(risk_unrealized_pnl_at_cost);
 PG_FUNCTION_INFO_V1(risk_notional);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin);
 PG_FUNCTION_INFO_V1(risk_initial_margin);
+PG_FUNCTION_INFO_V1(risk_initial_margin_at_open_interest);
 PG_FUNCTION_INFO_V1(risk_effective_leverage);
 PG_FUNCTION_INFO_V1(risk_free_collateral);
 PG_FUNCTION_INFO_V1(risk_withdrawable);
@@ -77,6 +79,11 @@ read_numeric(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
 				domain_error(name, "greater than zero", value,
 							 "Pass NULL for what is unknown; the result is then NULL.");
 			break;
+		case ARG_ONE_OR_MORE:
+			if (decimal_compare(value, decimal_from_int64(1)) < 0)
+				domain_error(name, "1 or more", value,
+							 "Pass NULL for what is unknown; the result is then NULL.");
+			break;
 		case ARG_RATE:
 			if (decimal_sign(value) < 0 ||
 				decimal_compare(value, decimal_from_int64(1)) >= 0)
@@ -85,6 +92,20 @@ read_numeric(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
 			break;
 	}
 	return value;
+}
+
+static int
+read_scale(FunctionCallInfo fcinfo, int n)
+{
+	int32		scale = PG_GETARG_INT32(n);
+
+	if (scale < 0 || scale > MAX_SCALE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("scale must be between 0 and %d", MAX_SCALE),
+				 errdetail("The value given is %d.", scale),
+				 errhint("Pass the scale of the settlement asset, the number of its decimals.")));
+	return scale;
 }
 
 static ContractKind
@@ -169,16 +190,27 @@ risk_initial_margin(PG_FUNCTION_ARGS)
 {
 	Numeric		notional = read_numeric(fcinfo, 0, "notional", ARG_NOT_NEGATIVE);
 	Numeric		leverage = read_numeric(fcinfo, 1, "leverage", ARG_POSITIVE);
-	int32		scale = PG_GETARG_INT32(2);
 
-	if (scale < 0 || scale > MAX_SCALE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("scale must be between 0 and %d", MAX_SCALE),
-				 errdetail("The value given is %d.", scale),
-				 errhint("Pass the scale of the settlement asset, the number of its decimals.")));
+	PG_RETURN_NUMERIC(margin_initial(notional, leverage, read_scale(fcinfo, 2)));
+}
 
-	PG_RETURN_NUMERIC(margin_initial(notional, leverage, scale));
+/* notional, leverage, scale, open_interest, open_interest_lo, open_interest_hi */
+Datum
+risk_initial_margin_at_open_interest(PG_FUNCTION_ARGS)
+{
+	Numeric		notional = read_numeric(fcinfo, 0, "notional", ARG_NOT_NEGATIVE);
+	Numeric		leverage = read_numeric(fcinfo, 1, "leverage", ARG_ONE_OR_MORE);
+	int			scale = read_scale(fcinfo, 2);
+	Numeric		open_interest = read_numeric(fcinfo, 3, "open_interest", ARG_NOT_NEGATIVE);
+	Numeric		lo = read_numeric(fcinfo, 4, "open_interest_lo", ARG_NOT_NEGATIVE);
+	Numeric		hi = read_numeric(fcinfo, 5, "open_interest_hi", ARG_FINITE);
+
+	if (decimal_compare(lo, hi) >= 0)
+		domain_error("open_interest_hi", "greater than open_interest_lo", hi,
+					 "The margin grows from the lower to the higher of the two.");
+
+	PG_RETURN_NUMERIC(margin_initial_at_open_interest(notional, leverage, open_interest,
+													  lo, hi, scale));
 }
 
 /* max_leverage, chosen; the only one that is not STRICT */

@@ -304,12 +304,16 @@ check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer
 				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
 						transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
-				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s, reserved for orders %s.",
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
 						   decimal_to_cstring(from->floor),
 						   decimal_to_cstring(requirement->unrealized_pnl),
 						   decimal_to_cstring(requirement->initial_margin),
+						   decimal_sign(requirement->order_reserve) == 0 ? "" : ", reserved for orders ",
+						   decimal_sign(requirement->order_reserve) == 0 ? "" :
 						   decimal_to_cstring(requirement->order_reserve)),
+				 decimal_sign(requirement->order_reserve) == 0 ?
+				 errhint("Move less, or close positions first.") :
 				 errhint("Move less, or close positions or cancel orders first.")));
 }
 

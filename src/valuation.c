@@ -22,7 +22,8 @@ static const LedgerStatement read_positions = {
 	"   ORDER BY t.notional_floor DESC LIMIT 1),"
 	" s.scale::int,"
 	" (SELECT l.leverage FROM {margin_setting} l"
-	"   WHERE l.book_id = $1 AND l.account_id = p.account_id AND l.instrument_id = p.instrument_id)"
+	"   WHERE l.book_id = $1 AND l.account_id = p.account_id AND l.instrument_id = p.instrument_id),"
+	" i.open_interest_lo, i.open_interest_hi"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id OFFSET 0) AS p"
@@ -41,6 +42,15 @@ static const LedgerStatement read_reserves = {
 	" FROM (SELECT DISTINCT unnest($2) AS account_id) AS u"
 	" ORDER BY u.account_id",
 	2, {INT4OID, INT8ARRAYOID}
+};
+
+/* The open interest of these instruments in a book: as much is long as is short. */
+static const LedgerStatement read_open_interest = {
+	"SELECT u.instrument_id,"
+	" (SELECT sum(p.qty) FROM {position} p"
+	"   WHERE p.book_id = $1 AND p.instrument_id = u.instrument_id AND p.qty > 0)"
+	" FROM (SELECT DISTINCT unnest($2) AS instrument_id) AS u",
+	2, {INT4OID, INT4ARRAYOID}
 };
 
 static Datum
@@ -80,6 +90,8 @@ valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 			position->max_leverage = decimal_from_int64(1);
 		position->scale = result_int32(row, 9);
 		position->chosen_leverage = result_numeric(row, 10);
+		position->open_interest_lo = result_numeric(row, 11);
+		position->open_interest_hi = result_numeric(row, 12);
 		position->unrealized_pnl = position->mark_price == NULL ? decimal_from_int64(0) :
 			position_unrealized_pnl(position->kind, position->qty, position->cost,
 									position->mark_price, position->multiplier);
@@ -127,6 +139,59 @@ requirement_of_account(Requirements *requirements, int64 account_id)
 				   sizeof(Requirement), compare_requirement);
 }
 
+typedef struct OpenInterest
+{
+	int32		instrument_id;
+	Numeric		qty;
+} OpenInterest;
+
+/* The open interest of the instruments where initial margin depends on it. */
+static OpenInterest *
+read_open_interests(Wiring *wiring, int32 book_id, Valuation *valuation, int *n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(valuation->n, 1));
+	Datum		values[2] = {Int32GetDatum(book_id)};
+	OpenInterest *found;
+
+	*n = 0;
+	for (int i = 0; i < valuation->n; i++)
+		if (valuation->positions[i].open_interest_lo != NULL)
+			ids[(*n)++] = Int32GetDatum(valuation->positions[i].instrument_id);
+	if (*n == 0)
+		return NULL;
+	values[1] = array_argument(ids, NULL, *n, INT4OID);
+	wiring_read(wiring, &read_open_interest, values, LEDGER_LATEST);
+	*n = SPI_processed;
+	found = palloc(sizeof(OpenInterest) * *n);
+	for (int row = 0; row < *n; row++)
+	{
+		found[row].instrument_id = result_int32(row, 1);
+		found[row].qty = result_numeric(row, 2);
+		if (found[row].qty == NULL)
+			found[row].qty = decimal_from_int64(0);
+	}
+	return found;
+}
+
+/* The initial margin of a position that has a mark. */
+static Numeric
+initial_margin(OpenPosition *position, OpenInterest *interests, int ninterests)
+{
+	Numeric		notional = contract_notional(position->kind, position->qty,
+											 position->mark_price, position->multiplier);
+	Numeric		leverage = margin_effective_leverage(position->max_leverage,
+													 position->chosen_leverage);
+
+	if (position->open_interest_lo != NULL)
+		for (int i = 0; i < ninterests; i++)
+			if (interests[i].instrument_id == position->instrument_id)
+				return margin_initial_at_open_interest(notional, leverage, interests[i].qty,
+													   position->open_interest_lo,
+													   position->open_interest_hi,
+													   position->scale);
+	return margin_initial(notional, leverage, position->scale);
+}
+
 /*
  * requirements_read
  *		What these accounts have to keep.  The ids may be in any order and
@@ -140,6 +205,8 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 	Datum		values[2] = {Int32GetDatum(book_id), id_array(account_ids, n)};
 	int64	   *ids;
 	Valuation  *valuation;
+	OpenInterest *interests;
+	int			ninterests;
 
 	wiring_read(wiring, &read_reserves, values, LEDGER_LATEST);
 	requirements->n = SPI_processed;
@@ -158,6 +225,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 	}
 
 	valuation = valuation_read(wiring, book_id, ids, requirements->n);
+	interests = read_open_interests(wiring, book_id, valuation, &ninterests);
 	for (int i = 0; i < valuation->n; i++)
 	{
 		OpenPosition *position = &valuation->positions[i];
@@ -172,11 +240,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		requirement->unrealized_pnl = decimal_add(requirement->unrealized_pnl, position->unrealized_pnl);
 		requirement->initial_margin =
 			decimal_add(requirement->initial_margin,
-						margin_initial(contract_notional(position->kind, position->qty,
-														 position->mark_price, position->multiplier),
-									   margin_effective_leverage(position->max_leverage,
-																 position->chosen_leverage),
-									   position->scale));
+						initial_margin(position, interests, ninterests));
 	}
 	return requirements;
 }

@@ -22,6 +22,8 @@ typedef struct OpenPosition
 	Numeric		unrealized_pnl;
 	Numeric		max_leverage;	/* of the tier at the mark; 1 without tiers */
 	Numeric		chosen_leverage;	/* by the trader, or NULL */
+	Numeric		open_interest_lo;	/* where initial margin grows; NULL: nowhere */
+	Numeric		open_interest_hi;
 } OpenPosition;
 
 typedef struct Valuation

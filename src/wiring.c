@@ -41,7 +41,7 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"account", "balance", "transfer", "trade", "entry", "idempotency",
 	"position", "settlement", "reset", "event", "below_floor",
 	"unmatched_execution", "order_reserve",
-	"margin_setting"
+	"margin_setting", "position_limit", "added_risk"
 };
 
 /* Prepared statements of one ledger, for as long as its tables keep their names. */
@@ -376,6 +376,14 @@ result_int32(uint64 row, int column)
 	bool		isnull;
 
 	return DatumGetInt32(result_datum(row, column, &isnull));
+}
+
+bool
+result_bool(uint64 row, int column)
+{
+	bool		isnull;
+
+	return DatumGetBool(result_datum(row, column, &isnull));
 }
 
 char *
