@@ -37,6 +37,7 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \
+	sql/volatility.sql \
 	sql/books.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \

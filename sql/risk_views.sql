@@ -21,9 +21,12 @@ BEGIN
 		   coalesce(lead(t.notional_floor) OVER tiers, t.notional_cap) AS notional_cap,
 		   t.maintenance_rate,
 		   sum(t.notional_floor * t.rate_step) OVER tiers AS maintenance_deduction,
-		   t.max_leverage
-	  FROM (SELECT m.instrument_id, m.notional_floor, m.maintenance_rate, m.max_leverage, m.notional_cap,
-				   m.maintenance_rate - lag(m.maintenance_rate, 1, 0::numeric)
+		   t.max_leverage,
+		   t.stated_rate,
+		   t.margin_scale
+	  FROM (SELECT m.instrument_id, m.notional_floor, r.maintenance_rate, m.max_leverage, m.notional_cap,
+				   m.maintenance_rate AS stated_rate, r.margin_scale,
+				   r.maintenance_rate - lag(r.maintenance_rate, 1, 0::numeric)
 						OVER (PARTITION BY m.instrument_id ORDER BY m.notional_floor) AS rate_step
 			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage, g.notional_cap
 					  FROM ledger.margin_tier g
@@ -32,7 +35,20 @@ BEGIN
 					  FROM ledger.instrument i
 					 WHERE NOT EXISTS (SELECT FROM ledger.margin_tier z
 										WHERE z.instrument_id = i.instrument_id
-										  AND z.notional_floor = 0)) m) t
+										  AND z.notional_floor = 0)) m
+			 CROSS JOIN LATERAL (
+				-- the scale in force at the time of the mark
+				SELECT coalesce(c.scale, 1) AS margin_scale,
+					   CASE WHEN c.scale IS NULL THEN m.maintenance_rate
+							ELSE trim_scale(risk.scaled_rate(m.maintenance_rate, c.scale, m.max_leverage))
+					   END AS maintenance_rate
+				  FROM (SELECT (SELECT s.scale FROM ledger.margin_scale s
+								 WHERE s.instrument_id = m.instrument_id
+								   AND s.effective_at <= coalesce((SELECT k.observed_at FROM ledger.mark_price k
+																	WHERE k.instrument_id = m.instrument_id), now())
+								 ORDER BY s.effective_at DESC LIMIT 1) AS scale
+						OFFSET 0) c
+				OFFSET 0) r) t
 	WINDOW tiers AS (PARTITION BY t.instrument_id ORDER BY t.notional_floor);
 
 	COMMENT ON VIEW ledger.risk_limit IS
@@ -40,9 +56,11 @@ BEGIN
 	COMMENT ON COLUMN ledger.risk_limit.instrument_id IS 'The instrument.';
 	COMMENT ON COLUMN ledger.risk_limit.notional_floor IS 'The tier holds for notionals above this, in the settlement asset.';
 	COMMENT ON COLUMN ledger.risk_limit.notional_cap IS 'The tier holds for notionals up to and including this. On the last tier, the largest position there may be, as ledger.margin_tier says; NULL: without limit.';
-	COMMENT ON COLUMN ledger.risk_limit.maintenance_rate IS 'Rate of the maintenance margin, before the deduction.';
+	COMMENT ON COLUMN ledger.risk_limit.maintenance_rate IS 'Rate of the maintenance margin, scaled where margin_scale is not 1, before the deduction.';
 	COMMENT ON COLUMN ledger.risk_limit.maintenance_deduction IS 'The cumulative maintenance amount: maintenance margin = notional * maintenance_rate - maintenance_deduction. With it each rate holds for its own stretch of the notional only. Below zero where rates fall from tier to tier.';
 	COMMENT ON COLUMN ledger.risk_limit.max_leverage IS 'Highest leverage: initial margin = notional / max_leverage.';
+	COMMENT ON COLUMN ledger.risk_limit.stated_rate IS 'The rate as ledger.margin_tier states it.';
+	COMMENT ON COLUMN ledger.risk_limit.margin_scale IS 'What the stated rates are multiplied with, as ledger.margin_scale says for the time of the mark; rates are bounded by risk.scaled_rate(), and the deductions derived from the rates that result.';
 
 	-- The limits of an instrument come as arrays, so that they can be read
 	-- once for each instrument and not for each position.  OFFSET 0, here and

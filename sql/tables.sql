@@ -95,6 +95,61 @@ BEGIN
 	COMMENT ON TABLE ledger.mark_price_history IS
 		'Every mark price that was accepted. Append-only.';
 
+	CREATE TABLE IF NOT EXISTS ledger.dynamic_margin (
+		instrument_id int PRIMARY KEY REFERENCES ledger.instrument,
+		samples int NOT NULL DEFAULT 60 CHECK (samples BETWEEN 1 AND 10000),
+		sample_interval interval NOT NULL DEFAULT '1 minute'
+			CHECK (sample_interval BETWEEN interval '1 second' AND interval '30 days'),
+		notice interval NOT NULL DEFAULT '0'
+			CHECK (notice BETWEEN interval '0' AND interval '30 days'),
+		lambda numeric NOT NULL DEFAULT 0.94 CHECK (lambda > 0 AND lambda <= 1),
+		reference_volatility numeric NOT NULL
+			CHECK (reference_volatility > 0 AND reference_volatility < 'Infinity'),
+		min_scale numeric NOT NULL DEFAULT 1 CHECK (min_scale > 0),
+		max_scale numeric NOT NULL DEFAULT 3 CHECK (max_scale < 'Infinity'),
+		step numeric NOT NULL DEFAULT 0.1 CHECK (step > 0 AND step < 'Infinity'),
+		CONSTRAINT scales_ascend CHECK (min_scale <= max_scale)
+	);
+	COMMENT ON TABLE ledger.dynamic_margin IS
+		'Instruments whose maintenance rates follow the volatility of their mark price. risk.update_volatility() measures it, and records in ledger.margin_scale when that changes the scale. An instrument without a row has the rates that ledger.margin_tier states.';
+	COMMENT ON COLUMN ledger.dynamic_margin.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.dynamic_margin.samples IS 'How many returns are looked at, the latest first.';
+	COMMENT ON COLUMN ledger.dynamic_margin.sample_interval IS 'The time between two prices that make a return.';
+	COMMENT ON COLUMN ledger.dynamic_margin.notice IS 'How long a change of the scale is known before it takes effect.';
+	COMMENT ON COLUMN ledger.dynamic_margin.lambda IS 'What a return weighs against the one after it; 1: all weigh the same.';
+	COMMENT ON COLUMN ledger.dynamic_margin.reference_volatility IS 'The volatility of one interval at which the rates are as stated: 0.001 is 0.1 % a minute.';
+	COMMENT ON COLUMN ledger.dynamic_margin.min_scale IS 'The lowest scale.';
+	COMMENT ON COLUMN ledger.dynamic_margin.max_scale IS 'The highest scale.';
+	COMMENT ON COLUMN ledger.dynamic_margin.step IS 'The scale is rounded up to a multiple of this.';
+
+	CREATE TABLE IF NOT EXISTS ledger.margin_scale (
+		instrument_id int NOT NULL REFERENCES ledger.instrument,
+		effective_at timestamptz NOT NULL,
+		computed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		observed_at timestamptz,
+		scale numeric NOT NULL CHECK (scale > 0 AND scale < 'Infinity'),
+		volatility numeric,
+		reference_volatility numeric,
+		min_scale numeric,
+		max_scale numeric,
+		step numeric,
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (instrument_id, effective_at)
+	);
+	COMMENT ON TABLE ledger.margin_scale IS
+		'What the maintenance rates of an instrument are multiplied with, from when on: the row with the highest effective_at that is not after the time of the mark. So one mark price is never judged by two sets of rates. Made by risk.update_volatility(), or by hand. Append-only.';
+	COMMENT ON COLUMN ledger.margin_scale.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.margin_scale.effective_at IS 'Marks observed at this time or later are judged by it; later than the mark that was in force when it was made.';
+	COMMENT ON COLUMN ledger.margin_scale.computed_at IS 'When it was made.';
+	COMMENT ON COLUMN ledger.margin_scale.observed_at IS 'The time of the mark in force then.';
+	COMMENT ON COLUMN ledger.margin_scale.scale IS 'The scale: 1 leaves the rates as stated.';
+	COMMENT ON COLUMN ledger.margin_scale.volatility IS 'What was measured; NULL: set by hand, or dynamic margin was switched off.';
+	COMMENT ON COLUMN ledger.margin_scale.reference_volatility IS 'As in ledger.dynamic_margin then.';
+	COMMENT ON COLUMN ledger.margin_scale.min_scale IS 'As in ledger.dynamic_margin then.';
+	COMMENT ON COLUMN ledger.margin_scale.max_scale IS 'As in ledger.dynamic_margin then.';
+	COMMENT ON COLUMN ledger.margin_scale.step IS 'As in ledger.dynamic_margin then.';
+	COMMENT ON COLUMN ledger.margin_scale.who IS 'Who made it.';
+
 	CREATE TABLE IF NOT EXISTS ledger.policy (
 		policy_code text NOT NULL,
 		version int NOT NULL DEFAULT 1 CHECK (version > 0),

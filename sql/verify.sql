@@ -21,7 +21,7 @@ DECLARE
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
-						'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
+						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'unmatched_execution']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
@@ -509,6 +509,26 @@ BEGIN
 			 WHERE (s.leverage, s.mode) IS DISTINCT FROM (e.leverage::numeric, e.mode)
 			   AND (verify.book_id IS NULL OR book_id = verify.book_id)
 			 ORDER BY book_id, account_id, instrument_id
+			 LIMIT 1) v;
+
+	-- scales are those of every book: each from the figures in its own row
+	RETURN QUERY
+	SELECT 'margin_scales', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('instrument %s, scale %s from %s on: %s', s.instrument_id, s.scale, s.effective_at, f.fault) AS offender
+			  FROM ledger.margin_scale s
+			 CROSS JOIN LATERAL (
+				SELECT CASE WHEN s.effective_at <= s.observed_at
+							THEN format('the mark in force was observed at %s', s.observed_at)
+							WHEN s.scale <> least(s.max_scale,
+												  greatest(s.min_scale,
+														   (div(s.volatility, s.reference_volatility * s.step)
+															+ (mod(s.volatility, s.reference_volatility * s.step) > 0)::int)
+														   * s.step))
+							THEN format('the volatility was %s', s.volatility)
+					   END AS fault) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY s.instrument_id, s.effective_at
 			 LIMIT 1) v;
 
 	-- The triggers are those of every book.  Both definitions are brought to

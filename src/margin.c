@@ -231,6 +231,48 @@ margin_initial_at_open_interest(Numeric notional, Numeric leverage,
 }
 
 /*
+ * By how much a volatility scales maintenance rates: volatility / reference,
+ * rounded up to a multiple of step, so that small moves change nothing, and
+ * kept between two bounds.
+ */
+Numeric
+margin_volatility_scale(Numeric volatility, Numeric reference,
+						Numeric min_scale, Numeric max_scale, Numeric step)
+{
+	Numeric		steps = decimal_divide_rounded(volatility,
+											   decimal_multiply(reference, step),
+											   0, DECIMAL_UP);
+
+	return decimal_max(min_scale,
+					   decimal_min(max_scale, decimal_multiply(steps, step)));
+}
+
+/* The highest rate that scaling may lead to, in hundredths. */
+#define HIGHEST_SCALED_RATE	95
+
+/* Decimals of the initial rate of a tier, 1 / leverage, as a bound. */
+#define INITIAL_RATE_SCALE	18
+
+/*
+ * A maintenance rate, scaled: rate * scale, but no more than 0.95, nor than
+ * the initial rate of the tier, 1 / max_leverage, so that nobody is liquidated
+ * with the margin that a position may be opened with.  A rate that is above
+ * these bounds as it is stated is not raised, nor brought down by them.
+ */
+Numeric
+margin_scaled_rate(Numeric rate, Numeric scale, Numeric max_leverage)
+{
+	Numeric		highest = decimal_divide_rounded(decimal_from_int64(HIGHEST_SCALED_RATE),
+												 decimal_from_int64(100), 2,
+												 DECIMAL_DOWN);
+	Numeric		initial = decimal_divide_rounded(decimal_from_int64(1), max_leverage,
+												 INITIAL_RATE_SCALE, DECIMAL_DOWN);
+
+	return decimal_min(decimal_max(decimal_min(highest, initial), rate),
+					   decimal_multiply(rate, scale));
+}
+
+/*
  * The leverage that a position is margined at: what the trader chose, or NULL
  * for none, but no more than its tier allows.
  */

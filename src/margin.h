@@ -50,6 +50,11 @@ extern Numeric margin_initial_at_open_interest(Numeric notional, Numeric leverag
 											   Numeric open_interest,
 											   Numeric lo, Numeric hi,
 											   int scale);
+extern Numeric margin_volatility_scale(Numeric volatility, Numeric reference,
+									   Numeric min_scale, Numeric max_scale,
+									   Numeric step);
+extern Numeric margin_scaled_rate(Numeric rate, Numeric scale,
+								  Numeric max_leverage);
 extern Numeric margin_effective_leverage(Numeric max_leverage, Numeric chosen);
 extern Numeric margin_free_collateral(Numeric balance, Numeric unrealized_pnl,
 									  Numeric initial_margin,

@@ -36,6 +36,8 @@ PG_FUNCTION_INFO_V1(risk_notional);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin);
 PG_FUNCTION_INFO_V1(risk_initial_margin);
 PG_FUNCTION_INFO_V1(risk_initial_margin_at_open_interest);
+PG_FUNCTION_INFO_V1(risk_volatility_scale);
+PG_FUNCTION_INFO_V1(risk_scaled_rate);
 PG_FUNCTION_INFO_V1(risk_effective_leverage);
 PG_FUNCTION_INFO_V1(risk_free_collateral);
 PG_FUNCTION_INFO_V1(risk_withdrawable);
@@ -211,6 +213,35 @@ risk_initial_margin_at_open_interest(PG_FUNCTION_ARGS)
 
 	PG_RETURN_NUMERIC(margin_initial_at_open_interest(notional, leverage, open_interest,
 													  lo, hi, scale));
+}
+
+/* volatility, reference_volatility, min_scale, max_scale, step */
+Datum
+risk_volatility_scale(PG_FUNCTION_ARGS)
+{
+	Numeric		volatility = read_numeric(fcinfo, 0, "volatility", ARG_NOT_NEGATIVE);
+	Numeric		reference = read_numeric(fcinfo, 1, "reference_volatility", ARG_POSITIVE);
+	Numeric		min_scale = read_numeric(fcinfo, 2, "min_scale", ARG_POSITIVE);
+	Numeric		max_scale = read_numeric(fcinfo, 3, "max_scale", ARG_POSITIVE);
+	Numeric		step = read_numeric(fcinfo, 4, "step", ARG_POSITIVE);
+
+	if (decimal_compare(min_scale, max_scale) > 0)
+		domain_error("max_scale", "at least min_scale", max_scale,
+					 "The scale is kept between the two.");
+
+	PG_RETURN_NUMERIC(margin_volatility_scale(volatility, reference, min_scale,
+											  max_scale, step));
+}
+
+/* maintenance_rate, scale, max_leverage */
+Datum
+risk_scaled_rate(PG_FUNCTION_ARGS)
+{
+	Numeric		rate = read_numeric(fcinfo, 0, "maintenance_rate", ARG_RATE);
+	Numeric		scale = read_numeric(fcinfo, 1, "scale", ARG_POSITIVE);
+	Numeric		max_leverage = read_numeric(fcinfo, 2, "max_leverage", ARG_ONE_OR_MORE);
+
+	PG_RETURN_NUMERIC(margin_scaled_rate(rate, scale, max_leverage));
 }
 
 /* max_leverage, chosen; the only one that is not STRICT */
