@@ -7,8 +7,7 @@
 -- (qty * multiplier * average entry price) in place of an entry price, which
 -- may have been rounded.
 --
--- All are STRICT, NULL in any argument gives NULL, unless the comment says
--- otherwise.  The costs are in the
+-- All are STRICT: NULL in any argument gives NULL.  The costs are in the
 -- proportion that was measured; one operator on numeric would be 2.5.
 
 CREATE FUNCTION risk.unrealized_pnl(
@@ -116,11 +115,11 @@ CREATE FUNCTION risk.effective_leverage(
 	max_leverage numeric,
 	chosen numeric)
 RETURNS numeric
-LANGUAGE c IMMUTABLE PARALLEL SAFE COST 5
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'risk_effective_leverage';
 
 COMMENT ON FUNCTION risk.effective_leverage(numeric, numeric) IS
-'leverage that a position is margined at: min(max_leverage, chosen), max_leverage being that of the tier that holds at its notional. chosen NULL: the trader chose none, and max_leverage holds; NULL when max_leverage is NULL. Errors: 22023 unless both are finite and above zero';
+'leverage that a position is margined at: min(max_leverage, chosen), max_leverage being that of the tier that holds at its notional. Errors: 22023 unless both are finite and above zero';
 
 CREATE FUNCTION risk.free_collateral(
 	balance numeric,

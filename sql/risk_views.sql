@@ -98,7 +98,8 @@ BEGIN
 		-- read where the margin depends on it, once for each instrument
 		SELECT CASE WHEN i.open_interest_lo IS NOT NULL
 					THEN (SELECT coalesce(sum(n.qty), 0) FROM ledger.position n
-						   WHERE n.book_id = p.book_id AND n.instrument_id = i.instrument_id AND n.qty > 0)
+						   WHERE (n.book_id::bigint << 32) + n.instrument_id = (p.book_id::bigint << 32) + i.instrument_id
+							 AND n.qty > 0)
 			   END AS qty
 		OFFSET 0) o
 	 CROSS JOIN LATERAL (
@@ -121,7 +122,7 @@ BEGIN
 			  FROM width_bucket(v.notional, l.floors) AS n
 			OFFSET 0) t
 		 CROSS JOIN LATERAL (
-			SELECT risk.effective_leverage(l.leverages[t.tier], c.leverage) AS leverage
+			SELECT coalesce(risk.effective_leverage(l.leverages[t.tier], c.leverage), l.leverages[t.tier]) AS leverage
 			OFFSET 0) e
 		OFFSET 0) g
 	 WHERE p.qty <> 0;

@@ -3,8 +3,8 @@
  *		The SQL face of the formulas in margin.c.
  *
  * Here are the functions that SQL calls, and the judgement of their arguments:
- * what passes read_numeric() is what the formulas take for granted.  But for
- * effective_leverage they are declared STRICT in sql/formulas.sql, which also says what each one
+ * what passes read_numeric() is what the formulas take for granted.  All of
+ * them are declared STRICT in sql/formulas.sql, which also says what each one
  * returns.
  *
  * Errors: 22023 for an argument out of its domain or an unknown kind of
@@ -244,14 +244,11 @@ risk_scaled_rate(PG_FUNCTION_ARGS)
 	PG_RETURN_NUMERIC(margin_scaled_rate(rate, scale, max_leverage));
 }
 
-/* max_leverage, chosen; the only one that is not STRICT */
+/* max_leverage, chosen */
 Datum
 risk_effective_leverage(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
 	PG_RETURN_NUMERIC(margin_effective_leverage(read_numeric(fcinfo, 0, "max_leverage", ARG_POSITIVE),
-												PG_ARGISNULL(1) ? NULL :
 												read_numeric(fcinfo, 1, "chosen", ARG_POSITIVE)));
 }
 

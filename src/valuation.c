@@ -48,7 +48,8 @@ static const LedgerStatement read_reserves = {
 static const LedgerStatement read_open_interest = {
 	"SELECT u.instrument_id,"
 	" (SELECT sum(p.qty) FROM {position} p"
-	"   WHERE p.book_id = $1 AND p.instrument_id = u.instrument_id AND p.qty > 0)"
+	"   WHERE (p.book_id::bigint << 32) + p.instrument_id = ($1::bigint << 32) + u.instrument_id"
+	"     AND p.qty > 0)"
 	" FROM (SELECT DISTINCT unnest($2) AS instrument_id) AS u",
 	2, {INT4OID, INT4ARRAYOID}
 };

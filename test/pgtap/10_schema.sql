@@ -41,7 +41,7 @@ SELECT set_eq($$
 	SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'risk'::regnamespace
 	   AND p.provolatile = 'i' AND p.proisstrict AND p.proparallel = 's' AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
 $$, ARRAY['unrealized_pnl', 'unrealized_pnl_at_cost', 'notional', 'maintenance_margin', 'initial_margin', 'withdrawable',
-		  'liquidation_price', 'liquidation_price_at_cost', 'bankruptcy_price', 'bankruptcy_price_at_cost']::name[],
+		  'free_collateral', 'effective_leverage', 'volatility_scale', 'scaled_rate', 'liquidation_price', 'liquidation_price_at_cost', 'bankruptcy_price', 'bankruptcy_price_at_cost']::name[],
 	'the formulas are immutable, strict and parallel safe');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang

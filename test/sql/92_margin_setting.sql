@@ -23,7 +23,7 @@ SELECT account_id, payload FROM ledger.event WHERE book_id = 92 AND kind = 'marg
 -- 1. The lower of what is chosen and what the tier allows
 
 SELECT risk.effective_leverage(20, 5) AS chosen, risk.effective_leverage(20, 50) AS tier,
-	   risk.effective_leverage(20, NULL) AS no_choice, risk.effective_leverage(NULL, 5) IS NULL AS no_tier;
+	   risk.effective_leverage(20, NULL) IS NULL AS unknown;
 \set VERBOSITY sqlstate
 SELECT risk.effective_leverage(0, 5);
 SELECT risk.effective_leverage(20, 'NaN');
