@@ -23,7 +23,9 @@ OBJS = \
 	src/arguments.o \
 	src/margin_sql.o \
 	src/account_sql.o \
+	src/leverage_sql.o \
 	src/margin.o \
+	src/leverage.o \
 	src/wiring.o \
 	src/guard.o \
 	src/valuation.o \
@@ -31,16 +33,21 @@ OBJS = \
 	src/funding.o \
 	src/trade.o \
 	src/transfer.o \
+	src/reserve.o \
+	src/setting.o \
 	src/invariant.o \
+	src/limits.o \
 	src/waterfall.o
 
 # The install script is these parts in this order.
 SQL_PARTS = \
 	sql/formulas.sql \
 	sql/account_formulas.sql \
+	sql/leverage_formulas.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \
+	sql/volatility.sql \
 	sql/books.sql \
 	sql/funding.sql \
 	sql/risk_views.sql \

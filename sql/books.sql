@@ -153,7 +153,7 @@ AS $function$
 	  FROM (SELECT risk.asset_of($3, $1) AS asset_code) a
 $function$;
 COMMENT ON FUNCTION risk.withdraw(bigint, numeric, int, text) IS
-	'Moves amount out of an account and returns the transfer_id. 23514 beyond what the account can spare: balance, less losses not yet realised, less initial margin.';
+	'Moves amount out of an account and returns the transfer_id. 23514 beyond what the account can spare: balance, less losses not yet realised, less initial margin and what open orders hold.';
 
 REVOKE ALL ON FUNCTION
 	risk.open_system_accounts(int, text), risk.open_system_accounts(),

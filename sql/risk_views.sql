@@ -18,31 +18,49 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.risk_limit AS
 	SELECT t.instrument_id,
 		   t.notional_floor,
-		   lead(t.notional_floor) OVER tiers AS notional_cap,
+		   coalesce(lead(t.notional_floor) OVER tiers, t.notional_cap) AS notional_cap,
 		   t.maintenance_rate,
 		   sum(t.notional_floor * t.rate_step) OVER tiers AS maintenance_deduction,
-		   t.max_leverage
-	  FROM (SELECT m.instrument_id, m.notional_floor, m.maintenance_rate, m.max_leverage,
-				   m.maintenance_rate - lag(m.maintenance_rate, 1, 0::numeric)
+		   t.max_leverage,
+		   t.stated_rate,
+		   t.margin_scale
+	  FROM (SELECT m.instrument_id, m.notional_floor, r.maintenance_rate, m.max_leverage, m.notional_cap,
+				   m.maintenance_rate AS stated_rate, r.margin_scale,
+				   r.maintenance_rate - lag(r.maintenance_rate, 1, 0::numeric)
 						OVER (PARTITION BY m.instrument_id ORDER BY m.notional_floor) AS rate_step
-			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage
+			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage, g.notional_cap
 					  FROM ledger.margin_tier g
 					UNION ALL
-					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric
+					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric, NULL::numeric
 					  FROM ledger.instrument i
 					 WHERE NOT EXISTS (SELECT FROM ledger.margin_tier z
 										WHERE z.instrument_id = i.instrument_id
-										  AND z.notional_floor = 0)) m) t
+										  AND z.notional_floor = 0)) m
+			 CROSS JOIN LATERAL (
+				-- the scale in force at the time of the mark
+				SELECT coalesce(c.scale, 1) AS margin_scale,
+					   CASE WHEN c.scale IS NULL THEN m.maintenance_rate
+							ELSE trim_scale(risk.scaled_rate(m.maintenance_rate, c.scale, m.max_leverage))
+					   END AS maintenance_rate
+				  FROM (SELECT (SELECT s.scale FROM ledger.margin_scale s
+								 WHERE s.instrument_id = m.instrument_id
+								   AND s.effective_at <= coalesce((SELECT k.observed_at FROM ledger.mark_price k
+																	WHERE k.instrument_id = m.instrument_id), now())
+								 ORDER BY s.effective_at DESC LIMIT 1) AS scale
+						OFFSET 0) c
+				OFFSET 0) r) t
 	WINDOW tiers AS (PARTITION BY t.instrument_id ORDER BY t.notional_floor);
 
 	COMMENT ON VIEW ledger.risk_limit IS
 		'The margin tiers as they are applied. Every instrument has rows from notional 0 up without gaps; where ledger.margin_tier has none, there is no maintenance margin and the leverage is 1.';
 	COMMENT ON COLUMN ledger.risk_limit.instrument_id IS 'The instrument.';
 	COMMENT ON COLUMN ledger.risk_limit.notional_floor IS 'The tier holds for notionals above this, in the settlement asset.';
-	COMMENT ON COLUMN ledger.risk_limit.notional_cap IS 'The tier holds for notionals up to and including this. NULL: without limit.';
-	COMMENT ON COLUMN ledger.risk_limit.maintenance_rate IS 'Rate of the maintenance margin, before the deduction.';
+	COMMENT ON COLUMN ledger.risk_limit.notional_cap IS 'The tier holds for notionals up to and including this. On the last tier, the largest position there may be, as ledger.margin_tier says; NULL: without limit.';
+	COMMENT ON COLUMN ledger.risk_limit.maintenance_rate IS 'Rate of the maintenance margin, scaled where margin_scale is not 1, before the deduction.';
 	COMMENT ON COLUMN ledger.risk_limit.maintenance_deduction IS 'The cumulative maintenance amount: maintenance margin = notional * maintenance_rate - maintenance_deduction. With it each rate holds for its own stretch of the notional only. Below zero where rates fall from tier to tier.';
 	COMMENT ON COLUMN ledger.risk_limit.max_leverage IS 'Highest leverage: initial margin = notional / max_leverage.';
+	COMMENT ON COLUMN ledger.risk_limit.stated_rate IS 'The rate as ledger.margin_tier states it.';
+	COMMENT ON COLUMN ledger.risk_limit.margin_scale IS 'What the stated rates are multiplied with, as ledger.margin_scale says for the time of the mark; rates are bounded by risk.scaled_rate(), and the deductions derived from the rates that result.';
 
 	-- The limits of an instrument come as arrays, so that they can be read
 	-- once for each instrument and not for each position.  OFFSET 0, here and
@@ -58,17 +76,30 @@ BEGIN
 		   g.maintenance_margin,
 		   g.initial_margin,
 		   l.floors AS tier_floors,
-		   l.rates AS tier_rates
+		   l.rates AS tier_rates,
+		   g.leverage,
+		   l.cap AS notional_cap
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
+	  LEFT JOIN ledger.margin_setting c ON c.book_id = p.book_id AND c.account_id = p.account_id
+									   AND c.instrument_id = p.instrument_id
 	 CROSS JOIN LATERAL (
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
 			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
-			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages
+			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages,
+			   (array_agg(r.notional_cap ORDER BY r.notional_floor DESC))[1] AS cap
 		  FROM ledger.risk_limit r
 		 WHERE r.instrument_id = p.instrument_id) l
+	 CROSS JOIN LATERAL (
+		-- read where the margin depends on it, once for each instrument
+		SELECT CASE WHEN i.open_interest_lo IS NOT NULL
+					THEN (SELECT coalesce(sum(n.qty), 0) FROM ledger.position n
+						   WHERE (n.book_id::bigint << 32) + n.instrument_id = (p.book_id::bigint << 32) + i.instrument_id
+							 AND n.qty > 0)
+			   END AS qty
+		OFFSET 0) o
 	 CROSS JOIN LATERAL (
 		SELECT coalesce(risk.unrealized_pnl_at_cost(p.qty, p.cost, m.price, i.multiplier, i.kind), 0)
 				AS unrealized_pnl,
@@ -77,8 +108,15 @@ BEGIN
 		OFFSET 0) v
 	 CROSS JOIN LATERAL (
 		SELECT risk.maintenance_margin(v.notional, 1, l.floors, l.rates) AS maintenance_margin,
-			   risk.initial_margin(v.notional, l.leverages[risk.margin_tier(v.notional, l.floors, l.rates)], s.scale)
-				AS initial_margin
+			   CASE WHEN i.open_interest_lo IS NULL THEN risk.initial_margin(v.notional, e.leverage, s.scale)
+					ELSE risk.initial_margin(v.notional, e.leverage, s.scale,
+											 o.qty, i.open_interest_lo, i.open_interest_hi)
+			   END AS initial_margin,
+			   e.leverage
+		  FROM (
+			SELECT coalesce(risk.leverage_in_force(t.max_leverage, c.leverage), t.max_leverage) AS leverage
+			  FROM (SELECT l.leverages[risk.margin_tier(v.notional, l.floors, l.rates)] AS max_leverage OFFSET 0) t
+			OFFSET 0) e
 		OFFSET 0) g
 	 WHERE p.qty <> 0;
 
@@ -98,9 +136,11 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.unrealized_pnl IS 'Profit (above zero) or loss at the mark; 0 without a mark.';
 	COMMENT ON COLUMN ledger.position_value.notional IS 'Size at the mark; abs(cost) without a mark.';
 	COMMENT ON COLUMN ledger.position_value.maintenance_margin IS 'Maintenance margin of that notional.';
-	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at the highest leverage of its tier, rounded up to the scale of the asset.';
+	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at that leverage, more where it grows with the open interest, rounded up to the scale of the asset.';
 	COMMENT ON COLUMN ledger.position_value.tier_floors IS 'Floors of the tiers of the instrument, ascending; as in ledger.risk_limit.';
 	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
+	COMMENT ON COLUMN ledger.position_value.leverage IS 'The leverage that it is margined at: what the trader chose in ledger.margin_setting, at most the highest of its tier, which holds without a choice.';
+	COMMENT ON COLUMN ledger.position_value.notional_cap IS 'The largest notional that a position in the instrument may have; NULL: no limit.';
 
 	-- Bankruptcy price: of one position, where the account's equity is zero.
 	-- Of several, each may lose its share of the equity from the mark on:
@@ -176,7 +216,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.unrealized_pnl IS 'Profit (above zero) or loss at the mark.';
 	COMMENT ON COLUMN ledger.position_risk.notional IS 'Size at the mark.';
 	COMMENT ON COLUMN ledger.position_risk.maintenance_margin IS 'Maintenance margin at the mark, of the tier that holds there.';
-	COMMENT ON COLUMN ledger.position_risk.initial_margin IS 'Initial margin at the mark, at the highest leverage of the tier that holds there.';
+	COMMENT ON COLUMN ledger.position_risk.initial_margin IS 'Initial margin at the mark, at the leverage the trader chose, at most the highest of the tier that holds there.';
 	COMMENT ON COLUMN ledger.position_risk.liquidation_price IS 'Price at which the equity of the account is its maintenance margin, all other prices unchanged, in the tier that holds at that price. NULL when there is none: a long position is then safe at every price, a short one below its maintenance at every price.';
 	COMMENT ON COLUMN ledger.position_risk.bankruptcy_price IS 'Price at which the position has used up its share of the equity of the account, in proportion to maintenance margin, or to notional when there is none; rounded so that closing there leaves nothing for others to pay. With one position, the price at which the equity is zero. NULL when no price above zero does that.';
 	COMMENT ON COLUMN ledger.position_risk.distance_percent IS 'How far the mark can move towards the liquidation price, in percent of the mark; below zero when it has passed it.';
@@ -184,15 +224,17 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.account_risk AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin) AS free_collateral,
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve) AS free_collateral,
 		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 THEN 0
-				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin)
+				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
+									   r.order_reserve)
 		   END AS withdrawable,
 		   r.notional,
 		   trim_scale(risk.margin_level(e.equity, r.maintenance_margin)) AS margin_level,
 		   trim_scale(risk.margin_ratio(e.equity, r.notional)) AS margin_ratio,
 		   trim_scale(risk.risk_ratio(e.equity, r.maintenance_margin)) AS risk_ratio,
-		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage
+		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage,
+		   r.order_reserve
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -204,7 +246,9 @@ BEGIN
 				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 				   coalesce(sum(v.notional), 0) AS notional,
 				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
-				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin
+				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin,
+				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
+							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
 			  FROM ledger.account a
 			  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
 			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
@@ -226,13 +270,65 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin: what new positions may use. Below zero when more is bound than there is.';
-	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve: what new orders and positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders hold, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / maintenance_margin in percent: liquidation is near 100. NULL without a maintenance margin.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'maintenance_margin / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
+	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
+
+	CREATE OR REPLACE VIEW ledger.open_interest AS
+	SELECT p.book_id, p.instrument_id, p.open_interest, i.open_interest_limit,
+		   coalesce(p.open_interest > i.open_interest_limit, false) AS exceeded,
+		   i.open_interest_lo, i.open_interest_hi
+	  FROM (SELECT p.book_id, p.instrument_id, coalesce(sum(p.qty) FILTER (WHERE p.qty > 0), 0) AS open_interest
+			  FROM ledger.position p
+			 GROUP BY p.book_id, p.instrument_id) p
+	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id;
+
+	COMMENT ON VIEW ledger.open_interest IS
+		'How much of each instrument is open in each book.';
+	COMMENT ON COLUMN ledger.open_interest.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.open_interest.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest IS 'Sum of the long positions, in contracts.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_limit IS 'The most there may be; NULL: no limit.';
+	COMMENT ON COLUMN ledger.open_interest.exceeded IS 'Whether there is more than that.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_lo IS 'From here on initial margin grows; NULL: it does not.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_hi IS 'From here on initial margin is the whole notional.';
+
+	CREATE OR REPLACE VIEW ledger.position_limit_usage AS
+	SELECT u.book_id, u.instrument_id, u.owner_id, u.account_id, u.side, u.qty, u.notional,
+		   l.max_qty, l.max_notional,
+		   coalesce(u.qty > l.max_qty, false) OR coalesce(u.notional > l.max_notional, false) AS exceeded
+	  FROM (SELECT v.book_id, v.instrument_id, a.owner_id,
+				   CASE WHEN a.owner_id IS NULL THEN a.account_id END AS account_id,
+				   CASE WHEN v.qty > 0 THEN 'long' ELSE 'short' END AS side,
+				   sum(abs(v.qty)) AS qty, sum(v.notional) AS notional
+			  FROM ledger.position_value v
+			  JOIN ledger.account a ON a.book_id = v.book_id AND a.account_id = v.account_id
+			 WHERE a.kind = 'trader'
+			 GROUP BY 1, 2, 3, 4, 5) u
+	  LEFT JOIN LATERAL (
+		SELECT m.max_qty, m.max_notional
+		  FROM ledger.position_limit m
+		 WHERE m.instrument_id = u.instrument_id AND (m.owner_id = u.owner_id OR m.owner_id IS NULL)
+		 ORDER BY m.owner_id NULLS LAST
+		 LIMIT 1) l ON true;
+
+	COMMENT ON VIEW ledger.position_limit_usage IS
+		'What each owner holds of each instrument, over all accounts of a book, long and short each for itself, against the limit.';
+	COMMENT ON COLUMN ledger.position_limit_usage.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.position_limit_usage.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.position_limit_usage.owner_id IS 'The owner; NULL: an account without one, which counts by itself.';
+	COMMENT ON COLUMN ledger.position_limit_usage.account_id IS 'The account, when it has no owner.';
+	COMMENT ON COLUMN ledger.position_limit_usage.side IS 'long or short.';
+	COMMENT ON COLUMN ledger.position_limit_usage.qty IS 'Contracts on that side.';
+	COMMENT ON COLUMN ledger.position_limit_usage.notional IS 'Their notional at the mark, or at their cost when there is no mark.';
+	COMMENT ON COLUMN ledger.position_limit_usage.max_qty IS 'The most contracts; NULL: no limit.';
+	COMMENT ON COLUMN ledger.position_limit_usage.max_notional IS 'The largest notional; NULL: no limit.';
+	COMMENT ON COLUMN ledger.position_limit_usage.exceeded IS 'Whether there is more than one of the two allows.';
 
 	CREATE OR REPLACE VIEW ledger.fund_status AS
 	SELECT a.book_id, a.asset_code, a.account_id,

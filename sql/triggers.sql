@@ -33,6 +33,21 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_executions';
 COMMENT ON FUNCTION risk.enforce_executions() IS
 	'At commit: every execution of the transaction nets to zero quantity and value, or the book''s rule for unmatched executions applies.';
 
+CREATE FUNCTION risk.check_order_reserves() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_order_reserves';
+COMMENT ON FUNCTION risk.check_order_reserves() IS
+	'Locks the balances of the accounts whose order reserves a statement changed, in order, and judges the rows that it wrote: 22023, 23503, 55000.';
+
+CREATE FUNCTION risk.check_margin_settings() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_margin_settings';
+COMMENT ON FUNCTION risk.check_margin_settings() IS
+	'Locks the balances of the accounts whose settings a statement changed, in order, judges what it wrote on the latest state (22023, 0A000; 23514 for a leverage whose initial margin the equity does not cover) and records each change as an event.';
+
+CREATE FUNCTION risk.enforce_limits() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_limits';
+COMMENT ON FUNCTION risk.enforce_limits() IS
+	'At commit: raises 23514 when a trade of the transaction added risk beyond a limit of an instrument whose limit_mode is refuse.';
+
 CREATE FUNCTION risk.refuse_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_change';
 COMMENT ON FUNCTION risk.refuse_change() IS
@@ -183,13 +198,21 @@ AS $function$
 			('trade', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_trades'),
 			('transfer', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_transfers'),
 			('account', 'open_balance', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'open_balances'),
+			('order_reserve', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
+			('order_reserve', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
+			('order_reserve', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_order_reserves'),
+			('margin_setting', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_margin_settings'),
+			('margin_setting', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_margin_settings'),
+			('margin_setting', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_margin_settings'),
 			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
 			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
+			('added_risk', 'limits', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_limits'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
 			('account', 'follow_change', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT', 'follow_account'),
 			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
+			('margin_scale', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_margin_scale'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
 			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
 			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
@@ -199,18 +222,18 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk']) AS name
 		UNION ALL
 		SELECT name, 'keep_rows', 'A'::"char",
 			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'policy',
+							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy',
 							'funding', 'funding_payment']) AS name
 		UNION ALL
 		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'policy',
+							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy',
 							'funding', 'funding_payment']) AS name
 	  ) AS t
 $function$;
@@ -246,6 +269,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
+	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
 	risk.check_account(), risk.follow_account(), risk.create_triggers()
 FROM PUBLIC;

@@ -20,9 +20,9 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'asset', 'balance', 'below_floor', 'book', 'entry', 'instrument', 'mark_price',
-						'position', 'reset', 'settlement', 'trade', 'transfer', 'unmatched_execution',
-						'funding', 'funding_payment']) AS t(name)
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
+						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
+						'trade', 'transfer', 'unmatched_execution', 'funding', 'funding_payment']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -553,6 +553,76 @@ BEGIN
 			  FROM ledger.unmatched_execution u
 			 WHERE verify.book_id IS NULL OR u.book_id = verify.book_id
 			 ORDER BY u.book_id, u.execution_id, u.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'added_risk', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, instrument %s: left over', r.book_id, r.account_id, r.instrument_id) AS offender
+			  FROM ledger.added_risk r
+			 WHERE verify.book_id IS NULL OR r.book_id = verify.book_id
+			 ORDER BY r.book_id, r.account_id, r.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'order_reserves', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, order %s: %s', r.book_id, r.account_id, r.order_id, f.fault) AS offender
+			  FROM ledger.order_reserve r
+			  LEFT JOIN ledger.account a ON a.book_id = r.book_id AND a.account_id = r.account_id
+			  LEFT JOIN ledger.asset s ON s.asset_code = a.asset_code
+			  LEFT JOIN ledger.instrument i ON i.instrument_id = r.instrument_id
+			 CROSS JOIN LATERAL (
+				SELECT CASE WHEN a.kind IS NULL THEN 'there is no such account'
+							WHEN a.kind <> 'trader' THEN format('it is a %s account', a.kind)
+							WHEN i.settle_asset IS DISTINCT FROM a.asset_code
+							THEN format('instrument %s does not settle in %s', r.instrument_id, a.asset_code)
+							WHEN (r.amount >= 0 AND r.amount < 1e20 AND r.amount = round(r.amount, s.scale)) IS NOT TRUE
+							THEN format('an amount of %s', r.amount)
+					   END AS fault) f
+			 WHERE f.fault IS NOT NULL
+			   AND (verify.book_id IS NULL OR r.book_id = verify.book_id)
+			 ORDER BY r.book_id, r.account_id, r.order_id
+			 LIMIT 1) v;
+
+	-- a setting is what its last event says
+	RETURN QUERY
+	SELECT 'margin_settings', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, instrument %s: leverage %s, mode %s; the last change says %s, %s',
+						  book_id, account_id, instrument_id, coalesce(s.leverage::text, 'none'), coalesce(s.mode, 'none'),
+						  coalesce(e.leverage, 'none'), coalesce(e.mode, 'none')) AS offender
+			  FROM ledger.margin_setting s
+			  FULL JOIN (SELECT DISTINCT ON (e.book_id, e.account_id, (e.payload ->> 'instrument_id')::int)
+								e.book_id, e.account_id, (e.payload ->> 'instrument_id')::int AS instrument_id,
+								e.payload -> 'leverage' ->> 1 AS leverage, e.payload -> 'mode' ->> 1 AS mode
+						   FROM ledger.event e
+						  WHERE e.kind = 'margin_setting'
+						  ORDER BY e.book_id, e.account_id, (e.payload ->> 'instrument_id')::int, e.event_id DESC) e
+				   USING (book_id, account_id, instrument_id)
+			 WHERE (s.leverage, s.mode) IS DISTINCT FROM (e.leverage::numeric, e.mode)
+			   AND (verify.book_id IS NULL OR book_id = verify.book_id)
+			 ORDER BY book_id, account_id, instrument_id
+			 LIMIT 1) v;
+
+	-- scales are those of every book: each from the figures in its own row
+	RETURN QUERY
+	SELECT 'margin_scales', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('instrument %s, scale %s from %s on: %s', s.instrument_id, s.scale, s.effective_at, f.fault) AS offender
+			  FROM ledger.margin_scale s
+			 CROSS JOIN LATERAL (
+				SELECT CASE WHEN s.effective_at <= s.observed_at
+							THEN format('the mark in force was observed at %s', s.observed_at)
+							WHEN s.scale <> least(s.max_scale,
+												  greatest(s.min_scale,
+														   (div(s.volatility, s.reference_volatility * s.step)
+															+ (mod(s.volatility, s.reference_volatility * s.step) > 0)::int)
+														   * s.step))
+							THEN format('the volatility was %s', s.volatility)
+					   END AS fault) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY s.instrument_id, s.effective_at
 			 LIMIT 1) v;
 
 	-- The triggers are those of every book.  Both definitions are brought to

@@ -45,6 +45,11 @@ judge_number(FixedInt fixed, int scale, Numeric numeric, const char *name, ArgDo
 				domain_error(name, "greater than zero", value,
 							 "Pass NULL for what is unknown; the result is then NULL.");
 			break;
+		case ARG_ONE_OR_MORE:
+			if (dec_compare(value, dec_integer(1)) < 0)
+				domain_error(name, "1 or more", value,
+							 "Pass NULL for what is unknown; the result is then NULL.");
+			break;
 		case ARG_RATE:
 			if (dec_sign(value) < 0 || dec_compare(value, dec_integer(1)) >= 0)
 				domain_error(name, "at least 0 and less than 1", value,

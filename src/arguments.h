@@ -20,6 +20,7 @@ typedef enum ArgDomain
 	ARG_FINITE,					/* any number */
 	ARG_NOT_NEGATIVE,
 	ARG_POSITIVE,
+	ARG_ONE_OR_MORE,
 	ARG_RATE					/* 0 <= x < 1 */
 } ArgDomain;
 
@@ -42,6 +43,7 @@ read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain,
 	if (rest.numeric != NULL ||
 		(domain != ARG_FINITE && rest.sign < 0) ||
 		(domain == ARG_POSITIVE && rest.sign == 0) ||
+		domain == ARG_ONE_OR_MORE ||
 		(domain == ARG_RATE && rest.sign > 0 &&
 		 (rest.scale > 38 || fixed_magnitude(value->fixed.value) >= fixed_power(rest.scale))))
 		judge_number(value->fixed.value, rest.scale, rest.numeric, name, domain);

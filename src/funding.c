@@ -80,7 +80,7 @@ static const LedgerStatement note_funding = {
  * would cost every trade more than it saves here.
  */
 static const LedgerStatement read_holders = {
-	"SELECT p.account_id FROM {position} p WHERE p.book_id = $1 AND p.instrument_id = $2 AND p.qty <> 0"
+	"SELECT p.account_id FROM {position} p WHERE (p.book_id::bigint << 32) + p.instrument_id = ($1::bigint << 32) + $2 AND p.qty <> 0"
 	" UNION SELECT t.account_id " TRADES_SINCE,
 	3, {INT4OID, INT4OID, TIMESTAMPTZOID}
 };
@@ -88,7 +88,7 @@ static const LedgerStatement read_holders = {
 static const LedgerStatement read_holdings = {
 	"SELECT h.account_id, sum(h.qty)"
 	" FROM (SELECT p.account_id, p.qty FROM {position} p"
-	"   WHERE p.book_id = $1 AND p.instrument_id = $2 AND p.qty <> 0"
+	"   WHERE (p.book_id::bigint << 32) + p.instrument_id = ($1::bigint << 32) + $2 AND p.qty <> 0"
 	"  UNION ALL"
 	"  SELECT t.account_id, CASE t.side WHEN 'buy' THEN -t.qty ELSE t.qty END " TRADES_SINCE ") AS h"
 	" GROUP BY h.account_id HAVING sum(h.qty) <> 0"

@@ -239,3 +239,15 @@ margin_withdrawable(Numeric balance, Numeric unrealized_pnl, Numeric initial_mar
 											   dec_from_numeric(holds),
 											   profit_backs_margin));
 }
+
+/* See account_free_collateral(). */
+Numeric
+margin_free_collateral(Numeric balance, Numeric unrealized_pnl, Numeric initial_margin,
+					   Numeric order_reserve, Numeric holds)
+{
+	return dec_to_numeric(account_free_collateral(dec_from_numeric(balance),
+												  dec_from_numeric(unrealized_pnl),
+												  dec_from_numeric(initial_margin),
+												  dec_from_numeric(order_reserve),
+												  dec_from_numeric(holds)));
+}

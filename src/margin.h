@@ -129,9 +129,23 @@ extern Numeric position_funding(ContractKind kind, Numeric qty,
 								Numeric mark_price, Numeric multiplier,
 								Numeric rate, int scale);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);
+extern Numeric margin_initial_at_open_interest(Numeric notional, Numeric leverage,
+											   Numeric open_interest,
+											   Numeric lo, Numeric hi,
+											   int scale);
+extern Numeric margin_volatility_scale(Numeric volatility, Numeric reference,
+									   Numeric min_scale, Numeric max_scale,
+									   Numeric step);
+extern Numeric margin_scaled_rate(Numeric rate, Numeric scale,
+								  Numeric max_leverage);
+extern Numeric margin_effective_leverage(Numeric max_leverage, Numeric chosen);
 extern Numeric margin_withdrawable(Numeric balance, Numeric unrealized_pnl,
 								   Numeric initial_margin,
 								   Numeric order_reserve, Numeric holds,
 								   bool profit_backs_margin);
+
+extern Numeric margin_free_collateral(Numeric balance, Numeric unrealized_pnl,
+									  Numeric initial_margin,
+									  Numeric order_reserve, Numeric holds);
 
 #endif							/* RISK_MARGIN_H */

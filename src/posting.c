@@ -339,6 +339,25 @@ statement_trigger(FunctionCallInfo fcinfo, const char *name)
 	return trigger;
 }
 
+/* change_trigger: the same after INSERT, UPDATE or DELETE, with all transition tables there are */
+TriggerData *
+change_trigger(FunctionCallInfo fcinfo, const char *name)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event) ||
+		(trigger->tg_newtable == NULL) != TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ||
+		(trigger->tg_oldtable == NULL) != TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called by an AFTER INSERT, UPDATE or DELETE trigger, FOR EACH STATEMENT, with its transition tables",
+						name)));
+	return trigger;
+}
+
 /* row_trigger: the same for a row trigger after INSERT or UPDATE */
 TriggerData *
 row_trigger(FunctionCallInfo fcinfo, const char *name)
@@ -377,8 +396,13 @@ row_column(TriggerData *trigger, const char *name)
 TupleTableSlot *
 inserted_rows(TriggerData *trigger)
 {
-	Tuplestorestate *rows = trigger->tg_newtable;
+	return transition_rows(trigger, trigger->tg_newtable);
+}
 
+/* transition_rows: the same for either transition table of the trigger */
+TupleTableSlot *
+transition_rows(TriggerData *trigger, Tuplestorestate *rows)
+{
 	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
 	tuplestore_rescan(rows);
 	return MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);

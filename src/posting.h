@@ -101,9 +101,11 @@ extern void check_number(const char *table, int64 row_id, const char *column,
 						 Numeric value, int scale, NumberRule rule);
 extern void check_period(const char *table, int64 row_id, DateADT period);
 extern TriggerData *statement_trigger(FunctionCallInfo fcinfo, const char *name);
+extern TriggerData *change_trigger(FunctionCallInfo fcinfo, const char *name);
 extern TriggerData *row_trigger(FunctionCallInfo fcinfo, const char *name);
 extern Datum row_column(TriggerData *trigger, const char *name);
 extern TupleTableSlot *inserted_rows(TriggerData *trigger);
+extern TupleTableSlot *transition_rows(TriggerData *trigger, Tuplestorestate *rows);
 
 /* What a trigger does with its rows of one book. */
 typedef void (*BookPosting) (Wiring *wiring, int32 book_id, void **rows, int n);

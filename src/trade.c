@@ -54,6 +54,7 @@ typedef struct TradedInstrument
 	ContractKind kind;
 	Numeric		multiplier;
 	char	   *settle_asset;
+	bool		enforces_limits;
 	LedgerAccount *clearing;
 	LedgerAccount *fee;
 
@@ -77,6 +78,8 @@ typedef struct TradedPosition
 	int64		trades;
 	Numeric		qty;
 	Numeric		cost;
+	Numeric		qty_before;		/* the statement */
+	int64		risk_trade_id;	/* the last one that a limit may refuse, or 0 */
 } TradedPosition;
 
 typedef struct ExecutionKey
@@ -125,7 +128,8 @@ typedef struct TradePosting
 } TradePosting;
 
 static const LedgerStatement read_instruments = {
-	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset, i.last_funding_at"
+	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset, i.last_funding_at,"
+	" i.limit_mode = 'refuse'"
 	" FROM {instrument} i WHERE i.instrument_id = ANY ($1)",
 	1, {INT4ARRAYOID}
 };
@@ -153,6 +157,14 @@ static const LedgerStatement insert_residues = {
 	"  u.instrument_id, 'residue', u.amount"
 	" FROM unnest($2, $3, $4, $5, $6) AS u(account_id, trade_id, execution_id, instrument_id, amount)",
 	6, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
+};
+
+static const LedgerStatement note_risk = {
+	"INSERT INTO {added_risk} AS r (book_id, account_id, instrument_id, qty_before, trade_id)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5)"
+	" ON CONFLICT (book_id, account_id, instrument_id)"
+	" DO UPDATE SET trade_id = coalesce(excluded.trade_id, r.trade_id)",
+	5, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
 };
 
 static const LedgerStatement note_unmatched = {
@@ -295,6 +307,7 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		instrument->settle_asset = result_text(row, 4);
 		instrument->last_funding_at = never_funded ? DT_NOBEGIN : DatumGetTimestampTz(last_funding_at);
 		instrument->late_since = DT_NOEND;
+		instrument->enforces_limits = result_bool(row, 6);
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -342,6 +355,8 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 		position->trades = 0;
 		position->qty = decimal_from_int64(0);
 		position->cost = position->qty;
+		position->qty_before = position->qty;
+		position->risk_trade_id = 0;
 		accounts[unique] = Int64GetDatum(key.account_id);
 		instruments[unique++] = Int32GetDatum(key.instrument_id);
 	}
@@ -356,6 +371,7 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 		position->trades = result_int64(row, 3);
 		position->qty = result_numeric(row, 4);
 		position->cost = result_numeric(row, 5);
+		position->qty_before = position->qty;
 	}
 }
 
@@ -493,6 +509,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 						   decimal_to_cstring(change.qty)),
 				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
 
+	if (change.adds_risk && account->kind == ACCOUNT_TRADER && strcmp(trade->kind, "trade") == 0)
+		position->risk_trade_id = trade->trade_id;
 	position->trades++;
 	position->qty = change.qty;
 	position->cost = change.cost;
@@ -621,6 +639,44 @@ write_unmatched(TradePosting *tp)
 	wiring_write(tp->wiring, &note_unmatched, values);
 }
 
+/*
+ * Positions in instruments whose limits are enforced are judged when the
+ * transaction commits, by what it has made of all of them.
+ */
+static void
+write_risk(TradePosting *tp)
+{
+	HASH_SEQ_STATUS scan;
+	TradedPosition *position;
+	int			size = hash_get_num_entries(tp->positions);
+	Datum	   *columns[4];
+	bool	   *no_trade = palloc(sizeof(bool) * size);
+	Datum		values[5] = {Int32GetDatum(tp->book_id)};
+	int			n = 0;
+	static const Oid types[4] = {INT8OID, INT4OID, NUMERICOID, INT8OID};
+
+	for (int c = 0; c < 4; c++)
+		columns[c] = palloc(sizeof(Datum) * size);
+	hash_seq_init(&scan, tp->positions);
+	while ((position = hash_seq_search(&scan)) != NULL)
+	{
+		TradedInstrument *instrument = hash_search(tp->instruments, &position->key.instrument_id, HASH_FIND, NULL);
+
+		if (!instrument->enforces_limits)
+			continue;
+		columns[0][n] = Int64GetDatum(position->key.account_id);
+		columns[1][n] = Int32GetDatum(position->key.instrument_id);
+		columns[2][n] = NumericGetDatum(position->qty_before);
+		no_trade[n] = position->risk_trade_id == 0;
+		columns[3][n++] = Int64GetDatum(position->risk_trade_id);
+	}
+	if (n == 0)
+		return;
+	for (int c = 0; c < 4; c++)
+		values[c + 1] = array_argument(columns[c], c == 3 ? no_trade : NULL, n, types[c]);
+	wiring_write(tp->wiring, &note_risk, values);
+}
+
 /* Accounts of the venue that these trades are booked on pass the gate. */
 static void
 open_traded_system_accounts(TradePosting *tp, TradeRow **trades, int n)
@@ -685,6 +741,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	 * may post more trades, and what is held in memory here must be written.
 	 */
 	write_unmatched(&tp);
+	write_risk(&tp);
 }
 
 /* The funding locks of all that the statement trades, before any other lock. */

@@ -264,92 +264,57 @@ open_system_accounts(Posting *posting, TransferRow **transfers, int n)
 		posting_pass_gate(posting, gated, ngated);
 }
 
-/* What an account must keep: initial margin and losses that are not realised. */
-typedef struct Requirement
-{
-	int64		account_id;		/* key */
-	Numeric		unrealized_pnl;
-	Numeric		initial_margin;
-} Requirement;
-
 /* The requirements of the accounts that money is taken from by choice. */
-static HTAB *
+static Requirements *
 read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(Requirement), .hcxt = CurrentMemoryContext};
-	HTAB	   *requirements = hash_create("requirements", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	int64	   *ids = palloc(sizeof(int64) * n);
 	int			nids = 0;
-	Valuation  *valuation;
 
 	for (int i = 0; i < n; i++)
 	{
 		LedgerAccount *from = posting_account(posting, transfers[i]->from_account);
-		bool		found;
-		Requirement *requirement;
 
-		if (from->floor == NULL || entry_class(transfers[i]->kind) != CLASS_CHOICE)
-			continue;
-		requirement = hash_search(requirements, &from->account_id, HASH_ENTER, &found);
-		if (found)
-			continue;
-		requirement->unrealized_pnl = decimal_from_int64(0);
-		requirement->initial_margin = decimal_from_int64(0);
-		ids[nids++] = from->account_id;
+		if (from->floor != NULL && entry_class(transfers[i]->kind) == CLASS_CHOICE)
+			ids[nids++] = from->account_id;
 	}
-	if (nids == 0)
-		return requirements;
-
-	valuation = valuation_read(wiring, book_id, ids, nids);
-	for (int i = 0; i < valuation->n; i++)
-	{
-		OpenPosition *position = &valuation->positions[i];
-		Requirement *requirement = hash_search(requirements, &position->account_id, HASH_FIND, NULL);
-		LedgerAccount *account = posting_account(posting, position->account_id);
-
-		if (position->mark_price == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("account " INT64_FORMAT " of book %d cannot be valued", position->account_id, book_id),
-					 errdetail("It has a position in instrument %d, which has no mark price.", position->instrument_id),
-					 errhint("Insert one into the table mark_price.")));
-		requirement->unrealized_pnl = decimal_add(requirement->unrealized_pnl, position->unrealized_pnl);
-		requirement->initial_margin =
-			decimal_add(requirement->initial_margin,
-						margin_initial(contract_notional(position->kind, position->qty,
-														 position->mark_price, position->multiplier),
-									   position->max_leverage, account->scale));
-	}
-	return requirements;
+	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids);
 }
 
 /* Refuse a transfer that takes more out of an account than it can spare. */
 static void
-check_choice(Posting *posting, HTAB *requirements, TransferRow *transfer)
+check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer)
 {
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
-	Requirement *requirement = hash_search(requirements, &transfer->from_account, HASH_FIND, NULL);
+	Requirement *requirement = NULL;
 	Numeric		balance;
 	Numeric		spare;
 
+	if (requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
+		requirement = requirement_of_account(requirements, transfer->from_account);
 	if (requirement == NULL)
 		return;
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
 	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
 								requirement->unrealized_pnl, requirement->initial_margin,
-								decimal_from_int64(0), decimal_from_int64(0), false);
+								requirement->order_reserve, decimal_from_int64(0), false);
 	if (decimal_compare(transfer->amount, spare) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
 						transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
-				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s.",
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
 						   decimal_to_cstring(from->floor),
 						   decimal_to_cstring(requirement->unrealized_pnl),
-						   decimal_to_cstring(requirement->initial_margin)),
-				 errhint("Move less, or close positions first.")));
+						   decimal_to_cstring(requirement->initial_margin),
+						   decimal_sign(requirement->order_reserve) == 0 ? "" : ", reserved for orders ",
+						   decimal_sign(requirement->order_reserve) == 0 ? "" :
+						   decimal_to_cstring(requirement->order_reserve)),
+				 decimal_sign(requirement->order_reserve) == 0 ?
+				 errhint("Move less, or close positions first.") :
+				 errhint("Move less, or close positions or cancel orders first.")));
 }
 
 static void
@@ -358,7 +323,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferRow **transfers = (TransferRow **) rows;
 	Posting    *posting = posting_begin(wiring, book_id);
 	int64	   *account_ids = palloc(sizeof(int64) * n * 2);
-	HTAB	   *requirements;
+	Requirements *requirements;
 
 	take_keys(wiring, book_id, transfers, n);
 	for (int i = 0; i < n; i++)

@@ -1,9 +1,10 @@
 /*
  * valuation.c
- *		Open positions of some accounts, at the latest mark prices.
+ *		Open positions of some accounts, at the latest mark prices, and what
+ *		these accounts have to keep for them.
  *
- * Read after the balances of the accounts are locked, so the positions cannot
- * change.  One statement reads all marks, so an account is valued with marks
+ * Read after the balances of the accounts are locked, so neither positions nor
+ * the reserves of orders can change, nor can the leverages that were chosen.  One statement reads all marks, so an account is valued with marks
  * of one instant.
  */
 #include "postgres.h"
@@ -18,28 +19,58 @@ static const LedgerStatement read_positions = {
 	"   WHERE t.instrument_id = p.instrument_id"
 	"     AND (t.notional_floor < risk.notional(p.qty, m.price, i.multiplier, i.kind)"
 	"          OR t.notional_floor = 0)"
-	"   ORDER BY t.notional_floor DESC LIMIT 1)"
+	"   ORDER BY t.notional_floor DESC LIMIT 1),"
+	" s.scale::int,"
+	" (SELECT l.leverage FROM {margin_setting} l"
+	"   WHERE l.book_id = $1 AND l.account_id = p.account_id AND l.instrument_id = p.instrument_id),"
+	" i.open_interest_lo, i.open_interest_hi"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id OFFSET 0) AS p"
 	" JOIN {instrument} i ON i.instrument_id = p.instrument_id"
+	" JOIN {asset} s ON s.asset_code = i.settle_asset"
 	" LEFT JOIN {mark_price} m ON m.instrument_id = p.instrument_id"
 	" WHERE p.qty <> 0"
 	" ORDER BY p.account_id, p.instrument_id",
 	2, {INT4OID, INT8ARRAYOID}
 };
 
+static const LedgerStatement read_reserves = {
+	"SELECT u.account_id,"
+	" (SELECT sum(r.amount) FROM {order_reserve} r"
+	"   WHERE r.book_id = $1 AND r.account_id = u.account_id)"
+	" FROM (SELECT DISTINCT unnest($2) AS account_id) AS u"
+	" ORDER BY u.account_id",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
+/* The open interest of these instruments in a book: as much is long as is short. */
+static const LedgerStatement read_open_interest = {
+	"SELECT u.instrument_id,"
+	" (SELECT sum(p.qty) FROM {position} p"
+	"   WHERE (p.book_id::bigint << 32) + p.instrument_id = ($1::bigint << 32) + u.instrument_id"
+	"     AND p.qty > 0)"
+	" FROM (SELECT DISTINCT unnest($2) AS instrument_id) AS u",
+	2, {INT4OID, INT4ARRAYOID}
+};
+
+static Datum
+id_array(const int64 *ids, int n)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	return array_argument(elements, NULL, n, INT8OID);
+}
+
 /* valuation_read: the open positions of these accounts; lives in the current memory context */
 Valuation *
 valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 {
 	Valuation  *valuation = palloc(sizeof(Valuation));
-	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
-	Datum		values[2] = {Int32GetDatum(book_id)};
+	Datum		values[2] = {Int32GetDatum(book_id), id_array(account_ids, n)};
 
-	for (int i = 0; i < n; i++)
-		elements[i] = Int64GetDatum(account_ids[i]);
-	values[1] = array_argument(elements, NULL, n, INT8OID);
 	wiring_read(wiring, &read_positions, values, LEDGER_LATEST);
 
 	valuation->n = SPI_processed;
@@ -58,6 +89,10 @@ valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		position->max_leverage = result_numeric(row, 8);
 		if (position->max_leverage == NULL)
 			position->max_leverage = decimal_from_int64(1);
+		position->scale = result_int32(row, 9);
+		position->chosen_leverage = result_numeric(row, 10);
+		position->open_interest_lo = result_numeric(row, 11);
+		position->open_interest_hi = result_numeric(row, 12);
 		position->unrealized_pnl = position->mark_price == NULL ? decimal_from_int64(0) :
 			position_unrealized_pnl(position->kind, position->qty, position->cost,
 									position->mark_price, position->multiplier);
@@ -86,4 +121,127 @@ valuation_of_account(Valuation *valuation, int64 account_id, int *n)
 		end++;
 	*n = end - low;
 	return &valuation->positions[low];
+}
+
+static int
+compare_requirement(const void *key, const void *element)
+{
+	int64		left = *(const int64 *) key;
+	int64		right = ((const Requirement *) element)->account_id;
+
+	return (left > right) - (left < right);
+}
+
+/* requirement_of_account: the requirement of one account; NULL when it was not asked for */
+Requirement *
+requirement_of_account(Requirements *requirements, int64 account_id)
+{
+	return bsearch(&account_id, requirements->accounts, requirements->n,
+				   sizeof(Requirement), compare_requirement);
+}
+
+typedef struct OpenInterest
+{
+	int32		instrument_id;
+	Numeric		qty;
+} OpenInterest;
+
+/* The open interest of the instruments where initial margin depends on it. */
+static OpenInterest *
+read_open_interests(Wiring *wiring, int32 book_id, Valuation *valuation, int *n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(valuation->n, 1));
+	Datum		values[2] = {Int32GetDatum(book_id)};
+	OpenInterest *found;
+
+	*n = 0;
+	for (int i = 0; i < valuation->n; i++)
+		if (valuation->positions[i].open_interest_lo != NULL)
+			ids[(*n)++] = Int32GetDatum(valuation->positions[i].instrument_id);
+	if (*n == 0)
+		return NULL;
+	values[1] = array_argument(ids, NULL, *n, INT4OID);
+	wiring_read(wiring, &read_open_interest, values, LEDGER_LATEST);
+	*n = SPI_processed;
+	found = palloc(sizeof(OpenInterest) * *n);
+	for (int row = 0; row < *n; row++)
+	{
+		found[row].instrument_id = result_int32(row, 1);
+		found[row].qty = result_numeric(row, 2);
+		if (found[row].qty == NULL)
+			found[row].qty = decimal_from_int64(0);
+	}
+	return found;
+}
+
+/* The initial margin of a position that has a mark. */
+static Numeric
+initial_margin(OpenPosition *position, OpenInterest *interests, int ninterests)
+{
+	Numeric		notional = contract_notional(position->kind, position->qty,
+											 position->mark_price, position->multiplier);
+	Numeric		leverage = margin_effective_leverage(position->max_leverage,
+													 position->chosen_leverage);
+
+	if (position->open_interest_lo != NULL)
+		for (int i = 0; i < ninterests; i++)
+			if (interests[i].instrument_id == position->instrument_id)
+				return margin_initial_at_open_interest(notional, leverage, interests[i].qty,
+													   position->open_interest_lo,
+													   position->open_interest_hi,
+													   position->scale);
+	return margin_initial(notional, leverage, position->scale);
+}
+
+/*
+ * requirements_read
+ *		What these accounts have to keep.  The ids may be in any order and
+ *		repeat.  Raises 55000 for a position without a mark price: what it
+ *		needs, nobody knows.
+ */
+Requirements *
+requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
+{
+	Requirements *requirements = palloc(sizeof(Requirements));
+	Datum		values[2] = {Int32GetDatum(book_id), id_array(account_ids, n)};
+	int64	   *ids;
+	Valuation  *valuation;
+	OpenInterest *interests;
+	int			ninterests;
+
+	wiring_read(wiring, &read_reserves, values, LEDGER_LATEST);
+	requirements->n = SPI_processed;
+	requirements->accounts = palloc(sizeof(Requirement) * Max(requirements->n, 1));
+	ids = palloc(sizeof(int64) * Max(requirements->n, 1));
+	for (int row = 0; row < requirements->n; row++)
+	{
+		Requirement *requirement = &requirements->accounts[row];
+		Numeric		reserve = result_numeric(row, 2);
+
+		ids[row] = result_int64(row, 1);
+		requirement->account_id = ids[row];
+		requirement->unrealized_pnl = decimal_from_int64(0);
+		requirement->initial_margin = decimal_from_int64(0);
+		requirement->order_reserve = reserve == NULL ? decimal_from_int64(0) : reserve;
+	}
+
+	valuation = valuation_read(wiring, book_id, ids, requirements->n);
+	interests = read_open_interests(wiring, book_id, valuation, &ninterests);
+	for (int i = 0; i < valuation->n; i++)
+	{
+		OpenPosition *position = &valuation->positions[i];
+		Requirement *requirement = requirement_of_account(requirements, position->account_id);
+
+		if (position->mark_price == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("account " INT64_FORMAT " of book %d cannot be valued", position->account_id, book_id),
+					 errdetail("It has a position in instrument %d, which has no mark price.", position->instrument_id),
+					 errhint("Insert one into the table mark_price.")));
+		requirement->unrealized_pnl = decimal_add(requirement->unrealized_pnl, position->unrealized_pnl);
+		requirement->initial_margin =
+			decimal_add(requirement->initial_margin,
+						initial_margin(position, interests, ninterests));
+	}
+	return requirements;
 }

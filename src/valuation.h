@@ -1,6 +1,7 @@
 /*
  * valuation.h
- *		Open positions of some accounts, at the latest mark prices.
+ *		Open positions of some accounts, at the latest mark prices, and what
+ *		these accounts have to keep for them.
  */
 #ifndef RISK_VALUATION_H
 #define RISK_VALUATION_H
@@ -12,6 +13,7 @@ typedef struct OpenPosition
 {
 	int64		account_id;
 	int32		instrument_id;
+	int			scale;			/* of the asset that it settles in */
 	ContractKind kind;
 	Numeric		qty;
 	Numeric		cost;
@@ -19,6 +21,9 @@ typedef struct OpenPosition
 	Numeric		mark_price;		/* NULL: none yet; valued at its cost */
 	Numeric		unrealized_pnl;
 	Numeric		max_leverage;	/* of the tier at the mark; 1 without tiers */
+	Numeric		chosen_leverage;	/* by the trader, or NULL */
+	Numeric		open_interest_lo;	/* where initial margin grows; NULL: nowhere */
+	Numeric		open_interest_hi;
 } OpenPosition;
 
 typedef struct Valuation
@@ -27,7 +32,24 @@ typedef struct Valuation
 	int			n;
 } Valuation;
 
+/* What an account has to keep, by its open positions and orders. */
+typedef struct Requirement
+{
+	int64		account_id;
+	Numeric		unrealized_pnl;
+	Numeric		initial_margin;
+	Numeric		order_reserve;
+} Requirement;
+
+typedef struct Requirements
+{
+	Requirement *accounts;		/* by account_id, none of them twice */
+	int			n;
+} Requirements;
+
 extern Valuation *valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n);
 extern OpenPosition *valuation_of_account(Valuation *valuation, int64 account_id, int *n);
+extern Requirements *requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n);
+extern Requirement *requirement_of_account(Requirements *requirements, int64 account_id);
 
 #endif							/* RISK_VALUATION_H */

@@ -40,7 +40,9 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"asset", "instrument", "margin_tier", "mark_price", "policy", "book",
 	"account", "balance", "transfer", "trade", "entry", "idempotency",
 	"position", "settlement", "reset", "event", "below_floor",
-	"unmatched_execution", "funding", "funding_payment"
+	"unmatched_execution", "funding", "funding_payment",
+	"order_reserve",
+	"margin_setting", "position_limit", "added_risk"
 };
 
 /* Prepared statements of one ledger, for as long as its tables keep their names. */
@@ -375,6 +377,14 @@ result_int32(uint64 row, int column)
 	bool		isnull;
 
 	return DatumGetInt32(result_datum(row, column, &isnull));
+}
+
+bool
+result_bool(uint64 row, int column)
+{
+	bool		isnull;
+
+	return DatumGetBool(result_datum(row, column, &isnull));
 }
 
 char *

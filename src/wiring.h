@@ -32,6 +32,10 @@ typedef enum LedgerTable
 	LEDGER_UNMATCHED_EXECUTION,
 	LEDGER_FUNDING,
 	LEDGER_FUNDING_PAYMENT,
+	LEDGER_ORDER_RESERVE,
+	LEDGER_MARGIN_SETTING,
+	LEDGER_POSITION_LIMIT,
+	LEDGER_ADDED_RISK,
 	LEDGER_TABLES
 } LedgerTable;
 
@@ -86,6 +90,7 @@ extern bool wiring_is_writing(void);
 extern Datum result_datum(uint64 row, int column, bool *isnull);
 extern int64 result_int64(uint64 row, int column);
 extern int32 result_int32(uint64 row, int column);
+extern bool result_bool(uint64 row, int column);
 extern char *result_text(uint64 row, int column);	/* NULL: no value */
 extern Numeric result_numeric(uint64 row, int column);	/* NULL likewise */
 

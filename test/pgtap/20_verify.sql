@@ -32,6 +32,8 @@ END
 $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id, executed_at)
 VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-01-01');
+INSERT INTO ledger.order_reserve (account_id, instrument_id, order_id, amount) VALUES (2, 1, 5, 10);
+INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (2, 1, 1);
 
 BEGIN;
 SELECT no_plan();
@@ -117,7 +119,18 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('floors', 'UPDATE ledger.balance SET amount = -1 WHERE account_id = 2', 'account 2'),
 	('floors', 'UPDATE ledger.balance SET floor = 100000 WHERE account_id = 2', 'account 2'),
 	('below_floor', 'INSERT INTO ledger.below_floor (book_id, account_id) VALUES (1, 2)', 'account 2'),
-	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, trades, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1, 1)', 'execution 7');
+	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, trades, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1, 1)', 'execution 7'),
+	('added_risk', 'INSERT INTO ledger.added_risk (book_id, account_id, instrument_id, qty_before) VALUES (1, 2, 1, 0)', 'account 2'),
+	('order_reserves', 'UPDATE ledger.order_reserve SET amount = -1', 'order 5'),
+	('order_reserves', 'UPDATE ledger.order_reserve SET amount = 0.001', 'order 5'),
+	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = 77', 'account 77'),
+	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = risk.system_account(1, ''house'', ''USDT'')', 'a house account'),
+	('order_reserves', 'UPDATE ledger.order_reserve SET instrument_id = 77', 'instrument 77'),
+	('margin_settings', 'UPDATE ledger.margin_setting SET leverage = 2', 'account 2'),
+	('margin_settings', 'DELETE FROM ledger.margin_setting', 'account 2'),
+	('margin_settings', 'INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (3, 1, 5)', 'account 3'),
+	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
+	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, observed_at, scale) VALUES (1, ''2030-01-01'', ''2030-01-01'', 1)', 'instrument 1');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
   FROM spoilt s, LATERAL pg_temp.found(s.check_name, s.statement) f ORDER BY s.n;
 SELECT set_eq('SELECT check_name FROM spoilt UNION SELECT ''guards''', 'SELECT check_name FROM risk.verify()', 'every check was tried');
