@@ -23,6 +23,7 @@ OBJS = \
 	src/guard.o \
 	src/valuation.o \
 	src/posting.o \
+	src/isolated.o \
 	src/trade.o \
 	src/transfer.o \
 	src/reserve.o \
@@ -39,6 +40,7 @@ SQL_PARTS = \
 	sql/prices.sql \
 	sql/volatility.sql \
 	sql/books.sql \
+	sql/isolated.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \
 	sql/install.sql

@@ -203,6 +203,19 @@ margin_initial(Numeric notional, Numeric leverage, int scale)
 }
 
 /*
+ * What is given back of a balance when a position is reduced from one quantity
+ * to another: W (|q0| - |q|) / |q0|, rounded down to scale.
+ */
+Numeric
+margin_released(Numeric balance, Numeric qty_before, Numeric qty, int scale)
+{
+	Numeric		before = decimal_absolute(qty_before);
+	Numeric		closed = decimal_subtract(before, decimal_absolute(qty));
+
+	return decimal_divide_rounded(decimal_multiply(balance, closed), before, scale, DECIMAL_DOWN);
+}
+
+/*
  * The same where it grows with the open interest O of the instrument: the rate
  * is base = 1 / leverage up to lo and 1, the whole notional, from hi on, and
  *

@@ -46,6 +46,8 @@ extern void position_apply_trade(ContractKind kind, Numeric qty, Numeric cost,
 extern Numeric margin_maintenance(Numeric notional, Numeric rate,
 								  Numeric amount);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);
+extern Numeric margin_released(Numeric balance, Numeric qty_before, Numeric qty,
+							   int scale);
 extern Numeric margin_initial_at_open_interest(Numeric notional, Numeric leverage,
 											   Numeric open_interest,
 											   Numeric lo, Numeric hi,
