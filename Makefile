@@ -31,6 +31,7 @@ OBJS = \
 	src/valuation.o \
 	src/posting.o \
 	src/funding.o \
+	src/isolated.o \
 	src/trade.o \
 	src/transfer.o \
 	src/reserve.o \
@@ -50,6 +51,7 @@ SQL_PARTS = \
 	sql/volatility.sql \
 	sql/books.sql \
 	sql/funding.sql \
+	sql/isolated.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \
 	sql/install.sql

@@ -80,10 +80,11 @@ BEGIN
 		   g.leverage,
 		   l.cap AS notional_cap
 	  FROM ledger.position p
+	  JOIN ledger.account a ON a.book_id = p.book_id AND a.account_id = p.account_id
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
-	  LEFT JOIN ledger.margin_setting c ON c.book_id = p.book_id AND c.account_id = p.account_id
+	  LEFT JOIN ledger.margin_setting c ON c.book_id = p.book_id AND c.account_id = coalesce(a.parent_id, a.account_id)
 									   AND c.instrument_id = p.instrument_id
 	 CROSS JOIN LATERAL (
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
@@ -234,8 +235,8 @@ BEGIN
 		   trim_scale(risk.margin_ratio(e.equity, r.notional)) AS margin_ratio,
 		   trim_scale(risk.risk_ratio(e.equity, r.maintenance_margin)) AS risk_ratio,
 		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage,
-		   r.order_reserve
-	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status,
+		   r.order_reserve, r.parent_id
+	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
 												   WHERE s.book_id = a.book_id
@@ -278,6 +279,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'maintenance_margin / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
+	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
 
 	CREATE OR REPLACE VIEW ledger.open_interest AS
 	SELECT p.book_id, p.instrument_id, p.open_interest, i.open_interest_limit,

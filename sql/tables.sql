@@ -198,7 +198,16 @@ BEGIN
 		policy_code text NOT NULL DEFAULT 'electra',
 		status text NOT NULL DEFAULT 'active'
 			CHECK (status IN ('active', 'reduce_only', 'frozen', 'closed')),
+		parent_id bigint,
+		isolated_instrument_id int REFERENCES ledger.instrument,
+		isolated_side text CHECK (isolated_side IN ('long', 'short')),
 		PRIMARY KEY (book_id, account_id),
+		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
+		CONSTRAINT isolated_account_has_parent_and_instrument
+			CHECK ((parent_id IS NULL) = (isolated_instrument_id IS NULL)
+				   AND (parent_id IS NOT NULL OR isolated_side IS NULL)),
+		CONSTRAINT isolated_account_is_a_traders
+			CHECK (parent_id IS NULL OR kind = 'trader' AND parent_id <> account_id),
 		-- The sign tells a trader from a system account before any row is read,
 		-- which is what the lock order needs.
 		CONSTRAINT account_id_is_negative_for_system_accounts
@@ -208,8 +217,14 @@ BEGIN
 		ON ledger.account (book_id, kind, asset_code) WHERE kind <> 'trader';
 	CREATE INDEX IF NOT EXISTS account_owner
 		ON ledger.account (book_id, owner_id) WHERE owner_id IS NOT NULL;
+	CREATE UNIQUE INDEX IF NOT EXISTS account_isolated_key
+		ON ledger.account (book_id, parent_id, isolated_instrument_id, isolated_side) NULLS NOT DISTINCT
+		WHERE parent_id IS NOT NULL;
 	COMMENT ON TABLE ledger.account IS
-		'A margin account: one asset, and all its positions share its balance. Accounts of the venue itself have negative numbers and are made by risk.create_book().';
+		'A margin account: one asset, and all its positions share its balance. Accounts of the venue itself have negative numbers and are made by risk.create_book(). An isolated position has an account of its own, the child of the trader''s account, see risk.open_isolated().';
+	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
+	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
+	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
 
 	CREATE TABLE IF NOT EXISTS ledger.balance (
 		book_id int NOT NULL,
@@ -283,7 +298,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut and late_funding, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.idempotency (
 		book_id int NOT NULL,
@@ -344,7 +359,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.margin_setting.instrument_id IS 'The instrument.';
 	COMMENT ON COLUMN ledger.margin_setting.account_id IS 'The trader''s account.';
 	COMMENT ON COLUMN ledger.margin_setting.leverage IS 'The leverage chosen: 1 or more.';
-	COMMENT ON COLUMN ledger.margin_setting.mode IS 'cross: the whole account covers the position; isolated is refused (0A000) in this version.';
+	COMMENT ON COLUMN ledger.margin_setting.mode IS 'cross: the whole account covers the position; isolated: a child account does, see risk.open_isolated() and risk.isolated_account(), and trades that add risk are refused (55000) on the account itself. It stays while a position in the instrument is open (55000). The leverage holds for child accounts, too, and is chosen for their parent.';
 
 	CREATE TABLE IF NOT EXISTS ledger.settlement (
 		book_id int NOT NULL,

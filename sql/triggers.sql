@@ -41,7 +41,7 @@ COMMENT ON FUNCTION risk.check_order_reserves() IS
 CREATE FUNCTION risk.check_margin_settings() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_check_margin_settings';
 COMMENT ON FUNCTION risk.check_margin_settings() IS
-	'Locks the balances of the accounts whose settings a statement changed, in order, judges what it wrote on the latest state (22023, 0A000; 23514 for a leverage whose initial margin the equity does not cover) and records each change as an event.';
+	'Locks the balances of the accounts whose settings a statement changed, in order, judges what it wrote on the latest state (22023; 23514 for a leverage whose initial margin the equity does not cover; 55000 for another mode while a position is open) and records each change as an event.';
 
 CREATE FUNCTION risk.enforce_limits() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_limits';
@@ -109,6 +109,9 @@ COMMENT ON FUNCTION risk.check_instrument() IS
 CREATE FUNCTION risk.check_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+	parent ledger.account;
+	fault text;
 BEGIN
 	IF NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = NEW.policy_code) THEN
 		RAISE EXCEPTION 'account % of book % names an unknown policy', NEW.account_id, NEW.book_id
@@ -117,9 +120,41 @@ BEGIN
 				  HINT = 'Insert it into ledger.policy, or use one that is there.';
 	END IF;
 	IF TG_OP = 'INSERT' THEN
+		IF NEW.parent_id IS NULL THEN
+			RETURN NEW;
+		END IF;
+		-- the lock: its owner and status stay until the child is there
+		SELECT a.* INTO parent
+		  FROM ledger.account a
+		 WHERE a.book_id = NEW.book_id AND a.account_id = NEW.parent_id
+		   FOR SHARE;
+		fault := CASE WHEN parent.account_id IS NULL THEN NULL	-- the foreign key says so
+					  WHEN parent.kind <> 'trader' THEN format('Account %s is a %s account.', parent.account_id, parent.kind)
+					  WHEN parent.parent_id IS NOT NULL THEN format('Account %s is the child of account %s.', parent.account_id, parent.parent_id)
+					  WHEN parent.asset_code <> NEW.asset_code THEN format('Account %s holds %s.', parent.account_id, parent.asset_code)
+					  WHEN parent.owner_id IS DISTINCT FROM NEW.owner_id THEN format('Account %s has another owner.', parent.account_id)
+					  WHEN (SELECT i.settle_asset FROM ledger.instrument i
+							 WHERE i.instrument_id = NEW.isolated_instrument_id) <> NEW.asset_code
+					  THEN format('Instrument %s does not settle in %s.', NEW.isolated_instrument_id, NEW.asset_code)
+				 END;
+		IF fault IS NOT NULL THEN
+			RAISE EXCEPTION 'account % of book % cannot be a child of account %', NEW.account_id, NEW.book_id, NEW.parent_id
+				USING ERRCODE = '22023', DETAIL = fault,
+					  HINT = 'A child has the asset and the owner of a trader''s account that is no child itself; risk.open_isolated() makes one.';
+		END IF;
+		IF parent.status = 'closed' THEN
+			RAISE EXCEPTION 'account % of book % cannot be a child of account %', NEW.account_id, NEW.book_id, NEW.parent_id
+				USING ERRCODE = '55000', DETAIL = format('Account %s is closed.', parent.account_id),
+					  HINT = 'Set its status to active first.';
+		END IF;
 		RETURN NEW;
 	END IF;
 
+	IF (NEW.parent_id, NEW.isolated_instrument_id, NEW.isolated_side)
+		IS DISTINCT FROM (OLD.parent_id, OLD.isolated_instrument_id, OLD.isolated_side) THEN
+		RAISE EXCEPTION 'account % of book % cannot change its parent, instrument or side', OLD.account_id, OLD.book_id
+			USING ERRCODE = '55000', HINT = 'Open another account with risk.open_isolated().';
+	END IF;
 	IF (NEW.book_id, NEW.account_id, NEW.kind, NEW.asset_code)
 		IS DISTINCT FROM (OLD.book_id, OLD.account_id, OLD.kind, OLD.asset_code) THEN
 		RAISE EXCEPTION 'account % of book % cannot change its book, number, kind or asset', OLD.account_id, OLD.book_id
@@ -129,7 +164,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_account() IS
-	'Keeps what an account is. Raises 55000, or 23503 for an unknown policy.';
+	'Keeps what an account is, and what a child account has in common with its parent. Raises 55000, 22023 for a child that differs from its parent, or 23503 for an unknown policy.';
 
 CREATE FUNCTION risk.follow_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -155,15 +190,34 @@ BEGIN
 			OR EXISTS (SELECT FROM ledger.balance b
 						WHERE b.book_id = n.book_id AND b.account_id = n.account_id AND b.amount <> 0)
 			OR EXISTS (SELECT FROM ledger.position p
-						WHERE p.book_id = n.book_id AND p.account_id = n.account_id AND p.qty <> 0))
+						WHERE p.book_id = n.book_id AND p.account_id = n.account_id AND p.qty <> 0)
+			OR EXISTS (SELECT FROM ledger.account c
+						WHERE c.book_id = n.book_id AND c.parent_id = n.account_id AND c.status <> 'closed'))
 	 ORDER BY n.book_id, n.account_id LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'account % of book % cannot be closed', busy.account_id, busy.book_id
 			USING ERRCODE = '55000',
-				  DETAIL = CASE busy.kind WHEN 'trader' THEN 'It has a balance or an open position.'
+				  DETAIL = CASE WHEN EXISTS (SELECT FROM ledger.account c
+											WHERE c.book_id = busy.book_id AND c.parent_id = busy.account_id AND c.status <> 'closed')
+							THEN 'It has a child account that is not closed.'
+							WHEN busy.kind = 'trader' THEN 'It has a balance or an open position.'
 							ELSE format('It is the %s account of the book.', busy.kind) END,
 				  HINT = CASE busy.kind WHEN 'trader' THEN 'Close the positions and withdraw the balance first.'
 							ELSE 'Accounts of the venue itself stay open.' END;
+	END IF;
+
+	SELECT c.book_id, c.account_id, c.parent_id INTO busy
+	  FROM before o
+	  JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	  JOIN ledger.account c ON c.book_id = n.book_id
+						   AND (c.account_id = n.account_id AND c.parent_id IS NOT NULL OR c.parent_id = n.account_id)
+	  JOIN ledger.account p ON p.book_id = c.book_id AND p.account_id = c.parent_id
+	 WHERE n.owner_id IS DISTINCT FROM o.owner_id AND c.owner_id IS DISTINCT FROM p.owner_id
+	 ORDER BY c.book_id, c.account_id LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'account % of book % must have the owner of account %', busy.account_id, busy.book_id, busy.parent_id
+			USING ERRCODE = '55000', DETAIL = 'It is the child of that account.',
+				  HINT = 'Change the owner of both in one statement.';
 	END IF;
 
 	INSERT INTO ledger.event (book_id, account_id, kind, payload)
@@ -178,7 +232,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.follow_account() IS
-	'Waits for postings in flight before a change of status, policy or owner counts, keeps accounts with money or positions from being closed (55000), and records the change.';
+	'Waits for postings in flight before a change of status, policy or owner counts, keeps accounts with money, positions or open child accounts from being closed and children with their parent''s owner (55000), and records the change.';
 
 CREATE FUNCTION risk.ledger_triggers(
 	OUT table_name text, OUT trigger_name text, OUT enabled "char", OUT definition text)

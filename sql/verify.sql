@@ -137,7 +137,7 @@ BEGIN
 			 GROUP BY e.book_id, e.kind, e.cause
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
-								  'realized_pnl', 'trade_fee', 'fee_cut', 'settlement', 'reset',
+								  'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
 								  'funding', 'late_funding')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
@@ -194,6 +194,43 @@ BEGIN
 					   AND (a.kind = 'fee' AND e.amount < 0 OR e.amount > 0 AND t.trade_id IS NOT NULL) IS NOT TRUE
 					   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) f
 			 ORDER BY f.book_id, f.trade_id, f.account_id
+			 LIMIT 1) v;
+
+	-- Margin that a trade moved is between the account that traded and its
+	-- parent, and what one gave the other got.  A child is of its parent's kind,
+	-- and holds nothing but what it is for.
+	RETURN QUERY
+	SELECT 'isolated', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: %s', f.book_id, f.account_id, f.fault) AS offender
+			  FROM (SELECT e.book_id, e.account_id, format('trade %s moved %s of margin', e.cause, e.amount) AS fault
+					  FROM ledger.entry e
+					  LEFT JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.kind = 'trade'
+					  LEFT JOIN ledger.account c ON c.book_id = t.book_id AND c.account_id = t.account_id
+					 WHERE e.kind = 'isolated_margin'
+					   AND (c.parent_id IS NOT NULL AND e.account_id IN (c.account_id, c.parent_id)) IS NOT TRUE
+					   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)
+					UNION ALL
+					SELECT c.book_id, c.account_id, x.fault
+					  FROM ledger.account c
+					  LEFT JOIN ledger.account p ON p.book_id = c.book_id AND p.account_id = c.parent_id
+					 CROSS JOIN LATERAL (
+						SELECT CASE WHEN p.account_id IS NULL THEN format('its parent %s is missing', c.parent_id)
+									WHEN p.parent_id IS NOT NULL THEN format('its parent %s is a child', c.parent_id)
+									WHEN (p.kind, p.asset_code, p.owner_id) IS DISTINCT FROM (c.kind, c.asset_code, c.owner_id)
+									THEN format('its parent %s has another kind, asset or owner', c.parent_id)
+							   END AS fault) x
+					 WHERE c.parent_id IS NOT NULL AND x.fault IS NOT NULL
+					   AND (verify.book_id IS NULL OR c.book_id = verify.book_id)
+					UNION ALL
+					SELECT c.book_id, c.account_id, format('it holds %s of instrument %s', p.qty, p.instrument_id)
+					  FROM ledger.account c
+					  JOIN ledger.position p ON p.book_id = c.book_id AND p.account_id = c.account_id
+					 WHERE c.parent_id IS NOT NULL
+					   AND (p.instrument_id <> c.isolated_instrument_id
+							OR p.qty < 0 AND c.isolated_side = 'long' OR p.qty > 0 AND c.isolated_side = 'short')
+					   AND (verify.book_id IS NULL OR c.book_id = verify.book_id)) f
+			 ORDER BY f.book_id, f.account_id, f.fault
 			 LIMIT 1) v;
 
 	RETURN QUERY
@@ -254,7 +291,8 @@ BEGIN
 					  JOIN ledger.funding g ON g.book_id = p.book_id AND g.funding_id = p.funding_id
 					  JOIN ledger.instrument i ON i.instrument_id = g.instrument_id
 					  JOIN ledger.asset s ON s.asset_code = i.settle_asset
-					 CROSS JOIN LATERAL (SELECT floor(-p.qty * i.multiplier * g.mark_price * g.rate
+					 CROSS JOIN LATERAL (SELECT floor(-CASE i.kind WHEN 'inverse' THEN p.qty * i.multiplier / g.mark_price
+														   ELSE p.qty * i.multiplier * g.mark_price END * g.rate
 													  * ('1e' || s.scale)::numeric)
 											* ('1e-' || s.scale)::numeric AS amount) d
 					 WHERE p.amount <> d.amount

@@ -227,6 +227,19 @@ margin_initial(Numeric notional, Numeric leverage, int scale)
 										 dec_from_numeric(leverage), scale));
 }
 
+/*
+ * What is given back of a balance when a position is reduced from one quantity
+ * to another: W (|q0| - |q|) / |q0|, rounded down to scale.
+ */
+Numeric
+margin_released(Numeric balance, Numeric qty_before, Numeric qty, int scale)
+{
+	Numeric		before = decimal_absolute(qty_before);
+	Numeric		closed = decimal_subtract(before, decimal_absolute(qty));
+
+	return decimal_divide_rounded(decimal_multiply(balance, closed), before, scale, DECIMAL_DOWN);
+}
+
 /* See account_withdrawable(). */
 Numeric
 margin_withdrawable(Numeric balance, Numeric unrealized_pnl, Numeric initial_margin,

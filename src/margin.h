@@ -129,6 +129,8 @@ extern Numeric position_funding(ContractKind kind, Numeric qty,
 								Numeric mark_price, Numeric multiplier,
 								Numeric rate, int scale);
 extern Numeric margin_initial(Numeric notional, Numeric leverage, int scale);
+extern Numeric margin_released(Numeric balance, Numeric qty_before, Numeric qty,
+							   int scale);
 extern Numeric margin_initial_at_open_interest(Numeric notional, Numeric leverage,
 											   Numeric open_interest,
 											   Numeric lo, Numeric hi,

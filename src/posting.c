@@ -109,8 +109,24 @@ static const LedgerStatement lock_balances = {
 	2, {INT4OID, INT8ARRAYOID}
 };
 
+/* the same with the parents of child accounts; who has which parent never changes */
+static const LedgerStatement lock_balances_with_parents = {
+	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
+	" FROM (SELECT v.account_id FROM unnest($2) AS v(account_id)"
+	"  UNION SELECT a.parent_id FROM unnest($2) AS v(account_id), LATERAL ("
+	"   SELECT a.* FROM {account} a"
+	"   WHERE a.book_id = $1 AND a.account_id = v.account_id OFFSET 0) AS a"
+	"  WHERE a.parent_id IS NOT NULL ORDER BY 1) AS u(account_id), LATERAL ("
+	"  SELECT b.* FROM {balance} b"
+	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
+	"  FOR NO KEY UPDATE) AS b",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
 static const LedgerStatement read_accounts = {
-	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id"
+	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
+	" coalesce(a.parent_id, 0), coalesce(a.isolated_instrument_id, 0),"
+	" CASE a.isolated_side WHEN 'long' THEN 1 WHEN 'short' THEN -1 ELSE 0 END"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT a.* FROM {account} a"
 	"  WHERE a.book_id = $1 AND a.account_id = u.account_id OFFSET 0) AS a"
@@ -489,20 +505,15 @@ remember_balance(LedgerAccount *account, int slot, Numeric amount, Numeric floor
 	account->posted_at = posted_at;
 }
 
-/*
- * posting_open
- *		Lock the balances of the traders among account_ids, in order, then read
- *		what kind of account each is and in what state.  System accounts are
- *		read only; posting_take_slots() or posting_pass_gate() lock them.
- *
- * Sorts account_ids.  An account that does not exist is left out.
- */
-void
-posting_open(Posting *posting, int64 *account_ids, int n)
+/* posting_open(), with the statement that locks. */
+static void
+open_accounts(Posting *posting, int64 *account_ids, int n, const LedgerStatement *lock)
 {
 	Datum		values[2] = {Int32GetDatum(posting->book_id)};
 	int			unique = 0;
 	int			system = 0;
+	int64	   *opened;
+	int			nopened;
 
 	qsort(account_ids, n, sizeof(int64), compare_int64);
 	for (int i = 0; i < n; i++)
@@ -510,12 +521,16 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 			account_ids[unique++] = account_ids[i];
 	while (system < unique && account_ids[system] < 0)
 		system++;
+	opened = account_ids;
+	nopened = unique;
 
 	/* the locks first: what is read after them cannot change any more */
 	if (unique > system)
 	{
 		values[1] = account_id_array(account_ids + system, unique - system);
-		wiring_read(posting->wiring, &lock_balances, values, LEDGER_AS_TRANSACTION);
+		wiring_read(posting->wiring, lock, values, LEDGER_AS_TRANSACTION);
+		opened = palloc_extended(sizeof(int64) * (unique + SPI_processed), MCXT_ALLOC_HUGE);
+		memcpy(opened, account_ids, sizeof(int64) * unique);
 		for (uint64 row = 0; row < SPI_processed; row++)
 		{
 			int64		id = result_int64(row, 1);
@@ -524,10 +539,12 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 			memset(&found->account, 0, sizeof(LedgerAccount));
 			remember_balance(&found->account, 0, result_numeric(row, 2), result_numeric(row, 3),
 							 result_int64(row, 4), result_int64(row, 5));
+			if (bsearch(&id, account_ids, unique, sizeof(int64), compare_int64) == NULL)
+				opened[nopened++] = id;
 		}
 	}
 
-	values[1] = account_id_array(account_ids, unique);
+	values[1] = account_id_array(opened, nopened);
 	wiring_read(posting->wiring, &read_accounts, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
@@ -561,9 +578,33 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 		account->asset_code = result_text(row, 5);
 		account->policy_code = result_text(row, 6);
 		account->owner_id = result_text(row, 7);
+		account->parent_id = result_int64(row, 8);
+		account->isolated_instrument_id = result_int32(row, 9);
+		account->isolated_side = result_int32(row, 10);
 		if (!locked && account->kind != ACCOUNT_TRADER)
 			posting->system = lappend(posting->system, account);
 	}
+}
+
+/*
+ * posting_open
+ *		Lock the balances of the traders among account_ids, in order, then read
+ *		what kind of account each is and in what state.  System accounts are
+ *		read only; posting_take_slots() or posting_pass_gate() lock them.
+ *
+ * Sorts account_ids.  An account that does not exist is left out.
+ */
+void
+posting_open(Posting *posting, int64 *account_ids, int n)
+{
+	open_accounts(posting, account_ids, n, &lock_balances);
+}
+
+/* posting_open_with_parents: the same, and in the same pass the parents of child accounts */
+void
+posting_open_with_parents(Posting *posting, int64 *account_ids, int n)
+{
+	open_accounts(posting, account_ids, n, &lock_balances_with_parents);
 }
 
 /* posting_account: an account that posting_open() found, or NULL */

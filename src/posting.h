@@ -59,6 +59,9 @@ typedef struct LedgerAccount
 	char	   *asset_code;
 	char	   *policy_code;
 	char	   *owner_id;		/* may be NULL */
+	int64		parent_id;		/* 0: no child account */
+	int32		isolated_instrument_id; /* of a child: all that it may hold */
+	int			isolated_side;	/* of a child: 1 long, -1 short, 0 either */
 
 	int			slot;			/* -1 while no row is locked */
 	int64		seq;
@@ -82,6 +85,7 @@ typedef enum NumberRule
 
 extern Posting *posting_begin(Wiring *wiring, int32 book_id);
 extern void posting_open(Posting *posting, int64 *account_ids, int n);
+extern void posting_open_with_parents(Posting *posting, int64 *account_ids, int n);
 extern LedgerAccount *posting_account(Posting *posting, int64 account_id);
 extern LedgerAccount *posting_system_account(Posting *posting, AccountKind kind,
 											 const char *asset_code);

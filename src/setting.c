@@ -7,6 +7,9 @@
  * transaction opens, or money that it takes out, is either seen or comes
  * after the setting.
  *
+ * What is chosen for an account holds for its child accounts, too: they are
+ * locked with it and judged like it.
+ *
  * A leverage can only be lowered as far as the equity of the account covers
  * what the account then has to keep.  Raising one, or deleting the row, frees
  * margin and is never refused.
@@ -38,6 +41,7 @@ typedef struct SettingRow
 	Numeric		leverage;
 	char	   *mode;
 	bool		removed;		/* the row as it was before the statement */
+	bool		inherited;		/* stands for a child of the account in the row */
 } SettingRow;
 
 typedef struct SettingRows
@@ -59,6 +63,16 @@ static const LedgerStatement read_settle_assets = {
 	" FROM unnest($1) WITH ORDINALITY AS u(instrument_id, place)"
 	" ORDER BY u.place",
 	1, {INT4ARRAYOID}
+};
+
+/* the accounts that hold, or will hold, what these settings are for, besides their own */
+static const LedgerStatement read_children = {
+	"SELECT u.place::int, a.account_id"
+	" FROM unnest($2, $3) WITH ORDINALITY AS u(parent_id, instrument_id, place), LATERAL ("
+	"  SELECT a.* FROM {account} a WHERE a.book_id = $1 AND a.parent_id = u.parent_id"
+	"   AND a.isolated_instrument_id = u.instrument_id OFFSET 0) AS a"
+	" ORDER BY u.place",
+	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
 };
 
 static const LedgerStatement insert_events = {
@@ -110,6 +124,7 @@ read_settings(TriggerData *trigger, Tuplestorestate *table, bool removed, Settin
 		row->leverage = DatumGetNumericCopy(value[3]);
 		row->mode = TextDatumGetCString(value[4]);
 		row->removed = removed;
+		row->inherited = false;
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
@@ -161,13 +176,13 @@ check_setting(Posting *posting, SettingRow *row, const char *settle_asset)
 				 errdetail("The leverage is %.60s.", decimal_to_cstring(row->leverage)),
 				 errhint("It must be 1 or more, with at most %d digits before the point and %d after it.",
 						 LEVERAGE_INTEGER_DIGITS, TRADE_SCALE)));
-	if (strcmp(row->mode, "isolated") == 0)
+	if (account->parent_id != 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("margin_setting of account " INT64_FORMAT ", instrument %d: isolated margin is not supported yet",
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("margin_setting of account " INT64_FORMAT ", instrument %d: a child account",
 						row->account_id, row->instrument_id),
-				 errdetail("All positions of an account share its balance."),
-				 errhint("Use mode 'cross', and an account of its own for a position that is to stand alone.")));
+				 errdetail("What its parent, account " INT64_FORMAT ", chose holds for it.", account->parent_id),
+				 errhint("Choose it for account " INT64_FORMAT ".", account->parent_id)));
 }
 
 static bool
@@ -199,6 +214,47 @@ binds_margin(const SettingChange *change, Valuation *valuation)
 	return false;
 }
 
+static const char *
+mode_of(const SettingRow *row)
+{
+	return row == NULL ? "cross" : row->mode;
+}
+
+/* Refuse another mode while a position is open that was made in the old one. */
+static void
+check_modes(Wiring *wiring, int32 book_id, SettingChange *changes, int n)
+{
+	int64	   *ids = palloc_extended(sizeof(int64) * n, MCXT_ALLOC_HUGE);
+	SettingRow **rows = palloc_extended(sizeof(SettingRow *) * n, MCXT_ALLOC_HUGE);
+	int			nids = 0;
+	Valuation  *valuation;
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(mode_of(changes[i].before), mode_of(changes[i].after)) != 0)
+		{
+			rows[nids] = changes[i].before != NULL ? changes[i].before : changes[i].after;
+			ids[nids] = rows[nids]->account_id;
+			nids++;
+		}
+	if (nids == 0)
+		return;
+	valuation = valuation_read(wiring, book_id, ids, nids);
+	for (int i = 0; i < nids; i++)
+	{
+		int			npositions;
+		OpenPosition *positions = valuation_of_account(valuation, ids[i], &npositions);
+
+		for (int p = 0; p < npositions; p++)
+			if (positions[p].instrument_id == rows[i]->instrument_id)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("margin_setting of account " INT64_FORMAT ", instrument %d: the mode cannot change now",
+								ids[i], rows[i]->instrument_id),
+						 errdetail("A position of %s is open.", decimal_to_cstring(positions[p].qty)),
+						 errhint("Close it first.")));
+	}
+}
+
 /* Refuse what leaves an account with less equity than it has to keep. */
 static void
 check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *changes, int n)
@@ -227,7 +283,7 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 		}
 	if (nids == 0)
 		return;
-	requirements = requirements_read(wiring, book_id, ids, nids);
+	requirements = requirements_read(wiring, book_id, ids, nids, true);
 
 	for (int i = 0; i < nids; i++)
 	{
@@ -284,18 +340,57 @@ record_changes(Wiring *wiring, int32 book_id, SettingChange *changes, int n)
 	wiring_write(wiring, &insert_events, values);
 }
 
+/*
+ * The rows of a statement, and each again for every child account that it
+ * holds for; sorted.
+ */
+static SettingRow **
+add_children(Wiring *wiring, int32 book_id, SettingRow **settings, int *n)
+{
+	Datum	   *account_ids = palloc_extended(sizeof(Datum) * *n, MCXT_ALLOC_HUGE);
+	Datum	   *instruments = palloc_extended(sizeof(Datum) * *n, MCXT_ALLOC_HUGE);
+	Datum		values[3] = {Int32GetDatum(book_id)};
+	SettingRow **all;
+	int			nchildren;
+
+	for (int i = 0; i < *n; i++)
+	{
+		account_ids[i] = Int64GetDatum(settings[i]->account_id);
+		instruments[i] = Int32GetDatum(settings[i]->instrument_id);
+	}
+	values[1] = array_argument(account_ids, NULL, *n, INT8OID);
+	values[2] = array_argument(instruments, NULL, *n, INT4OID);
+	wiring_read(wiring, &read_children, values, LEDGER_LATEST);
+	nchildren = SPI_processed;
+	all = palloc_extended(sizeof(SettingRow *) * (*n + nchildren), MCXT_ALLOC_HUGE);
+	memcpy(all, settings, sizeof(SettingRow *) * *n);
+	for (int row = 0; row < nchildren; row++)
+	{
+		SettingRow *child = palloc(sizeof(SettingRow));
+
+		*child = *settings[result_int32(row, 1) - 1];
+		child->account_id = result_int64(row, 2);
+		child->inherited = true;
+		all[(*n)++] = child;
+	}
+	qsort(all, *n, sizeof(SettingRow *), compare_settings);
+	return all;
+}
+
 static void
 check_settings_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 {
-	SettingRow **settings = (SettingRow **) rows;
+	int			nrows = n;
+	int			nlocked;
+	SettingRow **settings = add_children(wiring, book_id, (SettingRow **) rows, &n);
 	Posting    *posting = posting_begin(wiring, book_id);
 	int64	   *account_ids = palloc_extended(sizeof(int64) * n, MCXT_ALLOC_HUGE);
 	Datum	   *instruments = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
 	SettingChange *changes = palloc_extended(sizeof(SettingChange) * n, MCXT_ALLOC_HUGE);
 	int			nchanges = 0;
+	int			nown = 0;
 	Datum		values[1];
 
-	qsort(settings, n, sizeof(SettingRow *), compare_settings);
 	for (int i = 0; i < n; i++)
 	{
 		account_ids[i] = settings[i]->account_id;
@@ -303,10 +398,20 @@ check_settings_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	}
 	posting_open(posting, account_ids, n);
 
+	/* a child that came before the lock on its parent may have traded already */
+	nlocked = nrows;
+	add_children(wiring, book_id, (SettingRow **) rows, &nlocked);
+	if (nlocked != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errdetail("A child account was opened meanwhile that the setting holds for."),
+				 errhint("Try the transaction again.")));
+
 	values[0] = array_argument(instruments, NULL, n, INT4OID);
 	wiring_read(wiring, &read_settle_assets, values, LEDGER_LATEST);
 	for (int i = 0; i < n; i++)
-		if (!settings[i]->removed)
+		if (!settings[i]->removed && !settings[i]->inherited)
 			check_setting(posting, settings[i], result_text(i, 1));
 
 	/* of one key, the removed row is first */
@@ -329,8 +434,12 @@ check_settings_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	}
 	if (nchanges == 0)
 		return;
+	check_modes(wiring, book_id, changes, nchanges);
 	check_equity(wiring, posting, book_id, changes, nchanges);
-	record_changes(wiring, book_id, changes, nchanges);
+	for (int i = 0; i < nchanges; i++)
+		if (!(changes[i].before != NULL ? changes[i].before : changes[i].after)->inherited)
+			changes[nown++] = changes[i];
+	record_changes(wiring, book_id, changes, nown);
 }
 
 /*

@@ -26,6 +26,7 @@
 #include "utils/xid8.h"
 
 #include "funding.h"
+#include "isolated.h"
 #include "margin.h"
 #include "posting.h"
 
@@ -80,6 +81,9 @@ typedef struct TradedPosition
 	Numeric		cost;
 	Numeric		qty_before;		/* the statement */
 	int64		risk_trade_id;	/* the last one that a limit may refuse, or 0 */
+	bool		changed;		/* and not written yet */
+	bool		isolated;		/* mode that the trader chose */
+	Numeric		chosen_leverage;	/* or NULL */
 } TradedPosition;
 
 typedef struct ExecutionKey
@@ -122,6 +126,7 @@ typedef struct TradePosting
 	HTAB	   *instruments;
 	HTAB	   *positions;
 	HTAB	   *executions;
+	IsolatedMargin margin;
 	Residue    *residues;		/* room for two of each trade */
 	int			nresidues;
 	FundingPayments payments;	/* of late trades */
@@ -135,12 +140,16 @@ static const LedgerStatement read_instruments = {
 };
 
 static const LedgerStatement read_positions = {
-	"SELECT p.account_id, p.instrument_id, p.trades, p.qty, p.cost"
-	" FROM unnest($2, $3) AS u(account_id, instrument_id), LATERAL ("
-	"  SELECT p.* FROM {position} p"
+	"SELECT u.account_id, u.instrument_id, coalesce(p.trades, 0), coalesce(p.qty, 0), coalesce(p.cost, 0),"
+	" coalesce(s.mode = 'isolated', false), s.leverage"
+	" FROM unnest($2, $3, $4) AS u(account_id, instrument_id, chooser_id)"
+	" LEFT JOIN LATERAL (SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id"
-	"   AND p.instrument_id = u.instrument_id OFFSET 0) AS p",
-	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
+	"   AND p.instrument_id = u.instrument_id OFFSET 0) AS p ON true"
+	" LEFT JOIN LATERAL (SELECT s.* FROM {margin_setting} s"
+	"  WHERE s.book_id = $1 AND s.account_id = u.chooser_id"
+	"   AND s.instrument_id = u.instrument_id OFFSET 0) AS s ON true",
+	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
 };
 
 static const LedgerStatement write_positions = {
@@ -334,34 +343,36 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 	posting_take_slots(tp->posting, system, nsystem);
 }
 
-/* The positions that the trades change: those that exist are read, the others start at zero. */
+/*
+ * The positions that the trades change, those that are not there yet at zero,
+ * and what was chosen for them: for a child account, by its parent.
+ */
 static void
 open_positions(TradePosting *tp, TradeRow **trades, int n)
 {
 	Datum	   *accounts = palloc(sizeof(Datum) * n);
 	Datum	   *instruments = palloc(sizeof(Datum) * n);
-	Datum		values[3] = {Int32GetDatum(tp->book_id)};
+	Datum	   *choosers = palloc(sizeof(Datum) * n);
+	Datum		values[4] = {Int32GetDatum(tp->book_id)};
 	int			unique = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		PositionKey key = {trades[i]->account_id, trades[i]->instrument_id, 0};
-		TradedPosition *position;
+		LedgerAccount *account;
 		bool		found;
 
-		position = hash_search(tp->positions, &key, HASH_ENTER, &found);
+		hash_search(tp->positions, &key, HASH_ENTER, &found);
 		if (found)
 			continue;
-		position->trades = 0;
-		position->qty = decimal_from_int64(0);
-		position->cost = position->qty;
-		position->qty_before = position->qty;
-		position->risk_trade_id = 0;
+		account = posting_account(tp->posting, key.account_id);
+		choosers[unique] = Int64GetDatum(account->parent_id != 0 ? account->parent_id : account->account_id);
 		accounts[unique] = Int64GetDatum(key.account_id);
 		instruments[unique++] = Int32GetDatum(key.instrument_id);
 	}
 	values[1] = array_argument(accounts, NULL, unique, INT8OID);
 	values[2] = array_argument(instruments, NULL, unique, INT4OID);
+	values[3] = array_argument(choosers, NULL, unique, INT8OID);
 	wiring_read(tp->wiring, &read_positions, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
@@ -372,6 +383,10 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 		position->qty = result_numeric(row, 4);
 		position->cost = result_numeric(row, 5);
 		position->qty_before = position->qty;
+		position->risk_trade_id = 0;
+		position->changed = false;
+		position->isolated = result_bool(row, 6);
+		position->chosen_leverage = result_numeric(row, 7);
 	}
 }
 
@@ -408,6 +423,7 @@ check_trade(TradePosting *tp, TradeRow *trade)
 						trade->trade_id, trade->account_id),
 				 errdetail("It is a %s account.", account_kind_name(account->kind)),
 				 errhint("Trades are booked on trader, liquidity and interbook accounts.")));
+	isolated_check_trade(account, trade->trade_id, trade->instrument_id);
 	if (account->status == STATUS_CLOSED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -483,59 +499,7 @@ note_residue(TradePosting *tp, int64 account_id, int64 trade_id, int64 execution
 	residue->amount = amount;
 }
 
-/* Book one trade, in memory. */
-static void
-apply_trade(TradePosting *tp, TradeRow *trade)
-{
-	LedgerAccount *account = posting_account(tp->posting, trade->account_id);
-	TradedInstrument *instrument = hash_search(tp->instruments, &trade->instrument_id, HASH_FIND, NULL);
-	PositionKey key = {trade->account_id, trade->instrument_id, 0};
-	TradedPosition *position;
-	PositionChange change;
-	Numeric		qty = trade->buys ? trade->qty : decimal_negate(trade->qty);
-
-	position = hash_search(tp->positions, &key, HASH_FIND, NULL);
-	position_apply_trade(instrument->kind, position->qty, position->cost, qty, trade->price,
-						 instrument->multiplier, account->scale, &change);
-
-	if (change.adds_risk && strcmp(trade->kind, "trade") == 0 &&
-		(account->status == STATUS_FROZEN || account->status == STATUS_REDUCE_ONLY))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is %s",
-						trade->trade_id, trade->account_id, account_status_name(account->status)),
-				 errdetail("The trade would take its position in instrument %d from %s to %s.",
-						   trade->instrument_id, decimal_to_cstring(position->qty),
-						   decimal_to_cstring(change.qty)),
-				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
-
-	if (change.adds_risk && account->kind == ACCOUNT_TRADER && strcmp(trade->kind, "trade") == 0)
-		position->risk_trade_id = trade->trade_id;
-	position->trades++;
-	position->qty = change.qty;
-	position->cost = change.cost;
-
-	if (change.realized != NULL && decimal_sign(change.realized) != 0)
-	{
-		posting_post(tp->posting, account, change.realized, "realized_pnl", trade->trade_id, trade->executed_at);
-		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), "realized_pnl",
-					 trade->trade_id, trade->executed_at);
-	}
-	if (change.residue != NULL)
-		note_residue(tp, trade->account_id, trade->trade_id, 0, trade->instrument_id, change.residue);
-	if (trade->executed_at < instrument->last_funding_at)
-		apply_past_fundings(tp, trade, account, instrument, qty);
-	if (decimal_sign(trade->fee) != 0)
-	{
-		posting_post(tp->posting, account, decimal_negate(trade->fee), "trade_fee", trade->trade_id, trade->executed_at);
-		posting_post(tp->posting, instrument->fee, trade->fee, "trade_fee", trade->trade_id, trade->executed_at);
-	}
-
-	/* what posting itself inserts nets by construction */
-	if (strcmp(trade->kind, "mirror") != 0 && strcmp(trade->kind, "takeover") != 0)
-		note_execution(tp, trade, instrument, account->scale, qty);
-}
-
+/* Write what the trades have made of the positions so far. */
 static void
 write_changed_positions(TradePosting *tp)
 {
@@ -551,15 +515,130 @@ write_changed_positions(TradePosting *tp)
 	hash_seq_init(&scan, tp->positions);
 	while ((position = hash_seq_search(&scan)) != NULL)
 	{
+		if (!position->changed)
+			continue;
+		position->changed = false;
 		columns[0][n] = Int64GetDatum(position->key.account_id);
 		columns[1][n] = Int32GetDatum(position->key.instrument_id);
 		columns[2][n] = Int64GetDatum(position->trades);
 		columns[3][n] = NumericGetDatum(position->qty);
 		columns[4][n++] = NumericGetDatum(position->cost);
 	}
+	if (n == 0)
+		return;
 	for (int c = 0; c < 5; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(tp->wiring, &write_positions, values);
+}
+
+/* Refuse a trade that adds risk while an account, or the parent of one, may not. */
+static void
+check_may_add_risk(TradeRow *trade, LedgerAccount *account, Numeric qty_before, Numeric qty)
+{
+	if (account->status == STATUS_FROZEN || account->status == STATUS_REDUCE_ONLY)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is %s",
+						trade->trade_id, account->account_id, account_status_name(account->status)),
+				 errdetail("The trade would take its position in instrument %d from %s to %s.",
+						   trade->instrument_id, decimal_to_cstring(qty_before),
+						   decimal_to_cstring(qty)),
+				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
+}
+
+/* Margin for the part of a trade that opens, of that value. */
+static void
+open_isolated(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, IsolatedTrade *isolated,
+			  Numeric value)
+{
+	isolated->opened_value = value;
+	isolated->notional = contract_notional(instrument->kind, isolated->qty, trade->price, instrument->multiplier);
+	if (!isolated_knows(&tp->margin, isolated->parent->account_id))
+		write_changed_positions(tp);
+	isolated_open(&tp->margin, isolated);
+}
+
+/* Book one trade, in memory but for what the margin of a child account asks for. */
+static void
+apply_trade(TradePosting *tp, TradeRow *trade)
+{
+	LedgerAccount *account = posting_account(tp->posting, trade->account_id);
+	TradedInstrument *instrument = hash_search(tp->instruments, &trade->instrument_id, HASH_FIND, NULL);
+	PositionKey key = {trade->account_id, trade->instrument_id, 0};
+	TradedPosition *position;
+	PositionChange change;
+	Numeric		qty = trade->buys ? trade->qty : decimal_negate(trade->qty);
+	LedgerAccount *parent = NULL;
+	IsolatedTrade isolated;
+
+	/* other trades leave the margin where it is */
+	if (account->parent_id != 0 && strcmp(trade->kind, "trade") == 0)
+		parent = posting_account(tp->posting, account->parent_id);
+	position = hash_search(tp->positions, &key, HASH_FIND, NULL);
+	position_apply_trade(instrument->kind, position->qty, position->cost, qty, trade->price,
+						 instrument->multiplier, account->scale, &change);
+
+	isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
+	if (change.adds_risk && strcmp(trade->kind, "trade") == 0)
+	{
+		check_may_add_risk(trade, account, position->qty, change.qty);
+		if (parent != NULL)
+			check_may_add_risk(trade, parent, position->qty, change.qty);
+		if (position->isolated)
+			isolated_check_mode(account, trade->trade_id, trade->instrument_id);
+	}
+
+	if (change.adds_risk && account->kind == ACCOUNT_TRADER && strcmp(trade->kind, "trade") == 0)
+		position->risk_trade_id = trade->trade_id;
+	isolated = (IsolatedTrade)
+	{
+		.child = account,
+			.parent = parent,
+			.trade_id = trade->trade_id,
+			.executed_at = trade->executed_at,
+			.fee = trade->fee,
+			.instrument_id = trade->instrument_id,
+			.qty_before = position->qty,
+			.qty = change.qty,
+			.chosen_leverage = position->chosen_leverage
+	};
+	position->trades++;
+	position->qty = change.qty;
+	position->cost = change.cost;
+	position->changed = true;
+	isolated_forget(&tp->margin, account->account_id);
+
+	if (change.realized != NULL && decimal_sign(change.realized) != 0)
+	{
+		posting_post(tp->posting, account, change.realized, "realized_pnl", trade->trade_id, trade->executed_at);
+		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), "realized_pnl",
+					 trade->trade_id, trade->executed_at);
+	}
+	if (change.residue != NULL)
+		note_residue(tp, trade->account_id, trade->trade_id, 0, trade->instrument_id, change.residue);
+	if (trade->executed_at < instrument->last_funding_at)
+		apply_past_fundings(tp, trade, account, instrument, qty);
+	if (parent != NULL && change.realized == NULL)
+		open_isolated(tp, trade, instrument, &isolated, contract_notional(instrument->kind, qty, trade->price,
+																		  instrument->multiplier));
+	if (decimal_sign(trade->fee) != 0)
+	{
+		posting_post(tp->posting, account, decimal_negate(trade->fee), "trade_fee", trade->trade_id, trade->executed_at);
+		posting_post(tp->posting, instrument->fee, trade->fee, "trade_fee", trade->trade_id, trade->executed_at);
+	}
+	if (parent != NULL && change.realized != NULL)
+	{
+		write_changed_positions(tp);
+		isolated_close(&tp->margin, &isolated);
+		/* a flip has paid its fee by what it closed */
+		isolated.fee = decimal_from_int64(0);
+		if (change.adds_risk)
+			open_isolated(tp, trade, instrument, &isolated, decimal_absolute(change.cost));
+	}
+
+	/* what posting itself inserts nets by construction */
+	if (strcmp(trade->kind, "mirror") != 0 && strcmp(trade->kind, "takeover") != 0)
+		note_execution(tp, trade, instrument, account->scale, qty);
 }
 
 /* What rounding left of the executions that net becomes residues. */
@@ -698,12 +777,31 @@ open_traded_system_accounts(TradePosting *tp, TradeRow **trades, int n)
 		posting_pass_gate(tp->posting, gated, ngated);
 }
 
+/* What the parents have to keep whose margin the trades may move. */
+static void
+read_requirements(TradePosting *tp, TradeRow **trades, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * n);
+	int			nids = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		LedgerAccount *account = posting_account(tp->posting, trades[i]->account_id);
+
+		if (account->parent_id != 0)
+			ids[nids++] = account->parent_id;
+	}
+	if (nids > 0)
+		isolated_read(&tp->margin, ids, nids);
+}
+
 static void
 post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 {
 	TradeRow  **trades = (TradeRow **) rows;
 	TradePosting tp = {.wiring = wiring, .book_id = book_id};
 	int64	   *account_ids = palloc(sizeof(int64) * n);
+	bool		moves_margin = false;
 
 	tp.posting = posting_begin(wiring, book_id);
 	tp.instruments = statement_hash("traded instruments", sizeof(int32), sizeof(TradedInstrument));
@@ -712,8 +810,15 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	tp.residues = palloc(sizeof(Residue) * n * 2);
 
 	for (int i = 0; i < n; i++)
+	{
 		account_ids[i] = trades[i]->account_id;
-	posting_open(tp.posting, account_ids, n);
+		moves_margin |= strcmp(trades[i]->kind, "trade") == 0;
+	}
+	/* a takeover comes after the gate, where no trader is locked any more: it moves none */
+	if (moves_margin)
+		posting_open_with_parents(tp.posting, account_ids, n);
+	else
+		posting_open(tp.posting, account_ids, n);
 	for (int i = 0; i < n; i++)
 		if (posting_account(tp.posting, trades[i]->account_id) == NULL)
 			ereport(ERROR,
@@ -726,6 +831,9 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		check_trade(&tp, trades[i]);
 	open_traded_system_accounts(&tp, trades, n);
 	open_positions(&tp, trades, n);
+	isolated_begin(&tp.margin, wiring, book_id, tp.posting);
+	if (moves_margin)
+		read_requirements(&tp, trades, n);
 
 	for (int i = 0; i < n; i++)
 		apply_trade(&tp, trades[i]);

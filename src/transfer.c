@@ -278,7 +278,7 @@ read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow *
 		if (from->floor != NULL && entry_class(transfers[i]->kind) == CLASS_CHOICE)
 			ids[nids++] = from->account_id;
 	}
-	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids);
+	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids, true);
 }
 
 /* Refuse a transfer that takes more out of an account than it can spare. */

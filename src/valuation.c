@@ -22,7 +22,9 @@ static const LedgerStatement read_positions = {
 	"   ORDER BY t.notional_floor DESC LIMIT 1),"
 	" s.scale::int,"
 	" (SELECT l.leverage FROM {margin_setting} l"
-	"   WHERE l.book_id = $1 AND l.account_id = p.account_id AND l.instrument_id = p.instrument_id),"
+	"   WHERE l.book_id = $1 AND l.instrument_id = p.instrument_id"
+	"    AND l.account_id = coalesce((SELECT a.parent_id FROM {account} a"
+	"     WHERE a.book_id = $1 AND a.account_id = p.account_id), p.account_id)),"
 	" i.open_interest_lo, i.open_interest_hi"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT p.* FROM {position} p"
@@ -196,11 +198,11 @@ initial_margin(OpenPosition *position, OpenInterest *interests, int ninterests)
 /*
  * requirements_read
  *		What these accounts have to keep.  The ids may be in any order and
- *		repeat.  Raises 55000 for a position without a mark price: what it
- *		needs, nobody knows.
+ *		repeat.  A position without a mark price raises 55000 when need_marks:
+ *		what it needs, nobody knows.  Else its account is marked so.
  */
 Requirements *
-requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
+requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool need_marks)
 {
 	Requirements *requirements = palloc(sizeof(Requirements));
 	Datum		values[2] = {Int32GetDatum(book_id), id_array(account_ids, n)};
@@ -222,6 +224,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		requirement->account_id = ids[row];
 		requirement->unrealized_pnl = decimal_from_int64(0);
 		requirement->initial_margin = decimal_from_int64(0);
+		requirement->unmarked = false;
 		requirement->order_reserve = reserve == NULL ? decimal_from_int64(0) : reserve;
 	}
 
@@ -232,6 +235,11 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		OpenPosition *position = &valuation->positions[i];
 		Requirement *requirement = requirement_of_account(requirements, position->account_id);
 
+		if (position->mark_price == NULL && !need_marks)
+		{
+			requirement->unmarked = true;
+			continue;
+		}
 		if (position->mark_price == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -39,6 +39,7 @@ typedef struct Requirement
 	Numeric		unrealized_pnl;
 	Numeric		initial_margin;
 	Numeric		order_reserve;
+	bool		unmarked;		/* a position without a mark is left out */
 } Requirement;
 
 typedef struct Requirements
@@ -49,7 +50,8 @@ typedef struct Requirements
 
 extern Valuation *valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n);
 extern OpenPosition *valuation_of_account(Valuation *valuation, int64 account_id, int *n);
-extern Requirements *requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n);
+extern Requirements *requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n,
+									   bool need_marks);
 extern Requirement *requirement_of_account(Requirements *requirements, int64 account_id);
 
 #endif							/* RISK_VALUATION_H */

@@ -35,6 +35,11 @@ VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-0
 INSERT INTO ledger.order_reserve (account_id, instrument_id, order_id, amount) VALUES (2, 1, 5, 10);
 INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (2, 1, 1);
 
+-- an isolated position
+DO $$ BEGIN PERFORM risk.open_isolated(2, 1, 0, child_id => 5); END $$;
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (5, 1, 'buy', 1, 90, 8), (2, 1, 'sell', 1, 90, 8);
+
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
@@ -86,6 +91,12 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE fee = 1', 'account 1'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE account_id = 2 AND execution_id = 1', 'account 2'),
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
+	('isolated', 'UPDATE ledger.entry SET account_id = 3, seq = 1000 WHERE kind = ''isolated_margin'' AND account_id = 2', 'account 3: trade'),
+	('isolated', 'UPDATE ledger.account SET parent_id = NULL, isolated_instrument_id = NULL WHERE account_id = 5', 'of margin'),
+	('isolated', 'UPDATE ledger.account SET parent_id = 1 WHERE account_id = 5', 'account 2: trade'),
+	('isolated', 'UPDATE ledger.account SET owner_id = NULL WHERE account_id = 2', 'account 5: its parent 2 has another'),
+	('isolated', 'UPDATE ledger.account SET isolated_instrument_id = 2 WHERE account_id = 5', 'account 5: it holds 1'),
+	('isolated', 'UPDATE ledger.account SET isolated_side = ''short'' WHERE account_id = 5', 'account 5: it holds 1'),
 	('settlements', 'UPDATE ledger.settlement SET amount = amount + 1 WHERE kind = ''profit''', 'settlement'),
 	('settlements', 'DELETE FROM ledger.settlement WHERE kind = ''profit''', 'expected 0 in 0'),
 	('fundings', 'UPDATE ledger.funding_payment SET amount = amount + 1 WHERE trade_id = 0 AND account_id = 2', 'funding 1'),
