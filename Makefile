@@ -27,11 +27,13 @@ OBJS = \
 	src/margin.o \
 	src/leverage.o \
 	src/wiring.o \
+	src/trigger_rows.o \
 	src/guard.o \
 	src/valuation.o \
 	src/posting.o \
 	src/funding.o \
 	src/isolated.o \
+	src/execution.o \
 	src/trade.o \
 	src/transfer.o \
 	src/reserve.o \

@@ -5,11 +5,10 @@
 #ifndef RISK_POSTING_H
 #define RISK_POSTING_H
 
-#include "commands/trigger.h"
 #include "datatype/timestamp.h"
-#include "utils/date.h"
 
 #include "decimal.h"
+#include "trigger_rows.h"
 #include "wiring.h"
 
 typedef enum AccountKind
@@ -73,16 +72,6 @@ typedef struct LedgerAccount
 
 typedef struct Posting Posting;
 
-/* The most digits after the point of a quantity or price. */
-#define TRADE_SCALE		18
-
-/* A number that must be finite and fit. */
-typedef enum NumberRule
-{
-	NUMBER_POSITIVE,
-	NUMBER_ANY_SIGN
-} NumberRule;
-
 extern Posting *posting_begin(Wiring *wiring, int32 book_id);
 extern void posting_open(Posting *posting, int64 *account_ids, int n);
 extern void posting_open_with_parents(Posting *posting, int64 *account_ids, int n);
@@ -101,19 +90,5 @@ extern const char *entry_cause_kind(const char *kind);
 extern bool account_kind_is_gated(AccountKind kind);
 extern const char *account_kind_name(AccountKind kind);
 extern const char *account_status_name(AccountStatus status);
-extern void check_number(const char *table, int64 row_id, const char *column,
-						 Numeric value, int scale, NumberRule rule);
-extern void check_period(const char *table, int64 row_id, DateADT period);
-extern TriggerData *statement_trigger(FunctionCallInfo fcinfo, const char *name);
-extern TriggerData *change_trigger(FunctionCallInfo fcinfo, const char *name);
-extern TriggerData *row_trigger(FunctionCallInfo fcinfo, const char *name);
-extern Datum row_column(TriggerData *trigger, const char *name);
-extern TupleTableSlot *inserted_rows(TriggerData *trigger);
-extern TupleTableSlot *transition_rows(TriggerData *trigger, Tuplestorestate *rows);
-
-/* What a trigger does with its rows of one book. */
-typedef void (*BookPosting) (Wiring *wiring, int32 book_id, void **rows, int n);
-
-extern void post_by_book(Wiring *wiring, void *rows, Size row_size, int n, BookPosting post);
 
 #endif							/* RISK_POSTING_H */

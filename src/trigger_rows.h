@@ -1,0 +1,39 @@
+/*
+ * trigger_rows.h
+ *		The rows that a trigger is given, and what is asked of them.
+ */
+#ifndef RISK_TRIGGER_ROWS_H
+#define RISK_TRIGGER_ROWS_H
+
+#include "commands/trigger.h"
+#include "utils/date.h"
+
+#include "decimal.h"
+#include "wiring.h"
+
+/* The most digits after the point of a quantity or price. */
+#define TRADE_SCALE		18
+
+/* A number that must be finite and fit. */
+typedef enum NumberRule
+{
+	NUMBER_POSITIVE,
+	NUMBER_ANY_SIGN
+} NumberRule;
+
+/* What a trigger does with its rows of one book. */
+typedef void (*BookPosting) (Wiring *wiring, int32 book_id, void **rows, int n);
+
+extern DateADT period_of(TimestampTz instant);
+extern void check_number(const char *table, int64 row_id, const char *column,
+						 Numeric value, int scale, NumberRule rule);
+extern void check_period(const char *table, int64 row_id, DateADT period);
+extern TriggerData *statement_trigger(FunctionCallInfo fcinfo, const char *name);
+extern TriggerData *change_trigger(FunctionCallInfo fcinfo, const char *name);
+extern TriggerData *row_trigger(FunctionCallInfo fcinfo, const char *name);
+extern Datum row_column(TriggerData *trigger, const char *name);
+extern TupleTableSlot *inserted_rows(TriggerData *trigger);
+extern TupleTableSlot *transition_rows(TriggerData *trigger, Tuplestorestate *rows);
+extern void post_by_book(Wiring *wiring, void *rows, Size row_size, int n, BookPosting post);
+
+#endif							/* RISK_TRIGGER_ROWS_H */
