@@ -10,6 +10,7 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
 	opened bigint;
+	number bigint := child_id;
 BEGIN
 	PERFORM risk.asset_of(open_isolated.book_id, open_isolated.account_id);
 	-- one that was closed is opened again
@@ -21,18 +22,18 @@ BEGIN
 	   AND a.status = 'closed'
 	   AND a.account_id = coalesce(open_isolated.child_id, a.account_id)
 	RETURNING a.account_id INTO opened;
-	IF opened IS NULL AND child_id IS NOT NULL THEN
+	IF opened IS NULL THEN
+		IF number IS NULL THEN
+			-- after the highest, also where the venue has numbered its accounts itself
+			PERFORM setval('ledger.account_account_id_seq', m.highest)
+			   FROM (SELECT max(a.account_id) AS highest FROM ledger.account a
+					  WHERE a.book_id = open_isolated.book_id) m, ledger.account_account_id_seq q
+			  WHERE m.highest > q.last_value OR (m.highest = q.last_value AND NOT q.is_called);
+			number := nextval('ledger.account_account_id_seq');
+		END IF;
 		INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code,
 									parent_id, isolated_instrument_id, isolated_side)
-		SELECT a.book_id, open_isolated.child_id, a.asset_code, a.owner_id, a.policy_code,
-			   a.account_id, open_isolated.instrument_id, open_isolated.side
-		  FROM ledger.account a
-		 WHERE a.book_id = open_isolated.book_id AND a.account_id = open_isolated.account_id
-		RETURNING ledger.account.account_id INTO opened;
-	ELSIF opened IS NULL THEN
-		INSERT INTO ledger.account (book_id, asset_code, owner_id, policy_code,
-									parent_id, isolated_instrument_id, isolated_side)
-		SELECT a.book_id, a.asset_code, a.owner_id, a.policy_code,
+		SELECT a.book_id, number, a.asset_code, a.owner_id, a.policy_code,
 			   a.account_id, open_isolated.instrument_id, open_isolated.side
 		  FROM ledger.account a
 		 WHERE a.book_id = open_isolated.book_id AND a.account_id = open_isolated.account_id
