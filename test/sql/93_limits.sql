@@ -129,7 +129,7 @@ UPDATE ledger.book SET unmatched = 'liquidity' WHERE book_id = 93;
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price) VALUES (93, 5, 9301, 'sell', 12, 100);
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price) VALUES (93, 5, 9301, 'sell', 0.01, 100);
 SELECT a.kind, p.qty FROM ledger.position p JOIN ledger.account a USING (book_id, account_id)
- WHERE book_id = 93 AND (a.kind = 'liquidity' AND a.asset_code = 'USDT' OR account_id = 5);
+ WHERE book_id = 93 AND (a.kind = 'liquidity' AND a.asset_code = 'USDT' OR account_id = 5) ORDER BY a.kind DESC;
 UPDATE ledger.book SET unmatched = 'reject' WHERE book_id = 93;
 
 -- 7. No mark: positions count at their cost; other instruments have limits of their own
