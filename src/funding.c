@@ -24,14 +24,11 @@
 
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
-#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 #include "funding.h"
 #include "margin.h"
@@ -250,46 +247,23 @@ funding_payments_write(Wiring *wiring, int32 book_id, FundingPayments *payments)
 	wiring_write(wiring, &insert_payments, values);
 }
 
-static FundingRow *
-read_fundings(TriggerData *trigger, int *n)
+static void
+fill_funding(void *row, const Datum *value, const bool *isnull pg_attribute_unused())
 {
-	static const char *const names[] = {"book_id", "instrument_id", "funding_id", "funding_at",
-	"rate", "mark_price"};
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
-	TupleTableSlot *slot = inserted_rows(trigger);
-	int			columns[lengthof(names)];
-	int			size = 64;
-	FundingRow *fundings = palloc0(sizeof(FundingRow) * size);
+	FundingRow *funding = row;
 
-	for (int c = 0; c < (int) lengthof(names); c++)
-		columns[c] = SPI_fnumber(tupdesc, names[c]);
-
-	*n = 0;
-	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
-	{
-		FundingRow *funding;
-		Datum		value[lengthof(names)];
-
-		for (int c = 0; c < (int) lengthof(names); c++)
-		{
-			bool		isnull;
-
-			value[c] = slot_getattr(slot, columns[c], &isnull);
-			Assert(!isnull);
-		}
-		if (*n == size)
-			fundings = repalloc_huge(fundings, sizeof(FundingRow) * (size *= 2));
-		funding = &fundings[(*n)++];
-		funding->book_id = DatumGetInt32(value[0]);
-		funding->instrument_id = DatumGetInt32(value[1]);
-		funding->funding_id = DatumGetInt64(value[2]);
-		funding->funding_at = DatumGetTimestampTz(value[3]);
-		funding->rate = DatumGetNumericCopy(value[4]);
-		funding->mark_price = DatumGetNumericCopy(value[5]);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	return fundings;
+	funding->book_id = DatumGetInt32(value[0]);
+	funding->instrument_id = DatumGetInt32(value[1]);
+	funding->funding_id = DatumGetInt64(value[2]);
+	funding->funding_at = DatumGetTimestampTz(value[3]);
+	funding->rate = DatumGetNumericCopy(value[4]);
+	funding->mark_price = DatumGetNumericCopy(value[5]);
 }
+
+static const RowReader funding_reader = {
+	{"book_id", "instrument_id", "funding_id", "funding_at", "rate", "mark_price"},
+	sizeof(FundingRow), fill_funding
+};
 
 /* The arguments of the statements that read who held what. */
 static void
@@ -450,15 +424,15 @@ risk_post_fundings(PG_FUNCTION_ARGS)
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_fundings");
 	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_FUNDING);
 	int			n;
-	FundingRow *fundings = read_fundings(trigger, &n);
+	FundingRow *fundings = transition_rows(trigger, &funding_reader, &n, NULL);
 	FundedInstrument *funded = palloc(sizeof(FundedInstrument) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
 		funded[i] = (FundedInstrument) {fundings[i].book_id, fundings[i].instrument_id};
 	funding_lock(funded, n, ExclusiveLock);
 	note_fundings(wiring, fundings, n);
-	post_by_book(wiring, fundings, sizeof(FundingRow), n, lock_holders);
-	post_by_book(wiring, fundings, sizeof(FundingRow), n, post_fundings_of_book);
+	post_by_book(wiring, &funding_reader, fundings, n, lock_holders);
+	post_by_book(wiring, &funding_reader, fundings, n, post_fundings_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

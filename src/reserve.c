@@ -16,10 +16,8 @@
 
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "utils/rel.h"
-#include "utils/tuplestore.h"
 
 #include "posting.h"
 
@@ -35,13 +33,6 @@ typedef struct ReserveRow
 	bool		removed;		/* the row as it was before the statement */
 } ReserveRow;
 
-typedef struct ReserveRows
-{
-	ReserveRow *rows;
-	int			n;
-	int			size;
-} ReserveRows;
-
 static const LedgerStatement read_settle_assets = {
 	"SELECT (SELECT i.settle_asset FROM {instrument} i WHERE i.instrument_id = u.instrument_id)"
 	" FROM unnest($1) WITH ORDINALITY AS u(instrument_id, place)"
@@ -50,46 +41,21 @@ static const LedgerStatement read_settle_assets = {
 };
 
 static void
-read_reserves(TriggerData *trigger, Tuplestorestate *table, bool removed, ReserveRows *list)
+fill_reserve(void *row, const Datum *value, const bool *isnull pg_attribute_unused())
 {
-	static const char *const names[] = {"book_id", "instrument_id", "account_id", "order_id", "amount"};
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
-	TupleTableSlot *slot;
-	int			columns[lengthof(names)];
+	ReserveRow *reserve = row;
 
-	if (table == NULL)
-		return;
-	slot = transition_rows(trigger, table);
-	for (int c = 0; c < (int) lengthof(names); c++)
-		columns[c] = SPI_fnumber(tupdesc, names[c]);
-
-	while (tuplestore_gettupleslot(table, true, false, slot))
-	{
-		ReserveRow *row;
-		Datum		value[lengthof(names)];
-
-		for (int c = 0; c < (int) lengthof(names); c++)
-		{
-			bool		isnull;
-
-			value[c] = slot_getattr(slot, columns[c], &isnull);
-			Assert(!isnull);
-		}
-		if (list->n == list->size)
-		{
-			list->size *= 2;
-			list->rows = repalloc_huge(list->rows, sizeof(ReserveRow) * list->size);
-		}
-		row = &list->rows[list->n++];
-		row->book_id = DatumGetInt32(value[0]);
-		row->instrument_id = DatumGetInt32(value[1]);
-		row->account_id = DatumGetInt64(value[2]);
-		row->order_id = DatumGetInt64(value[3]);
-		row->amount = DatumGetNumericCopy(value[4]);
-		row->removed = removed;
-	}
-	ExecDropSingleTupleTableSlot(slot);
+	reserve->book_id = DatumGetInt32(value[0]);
+	reserve->instrument_id = DatumGetInt32(value[1]);
+	reserve->account_id = DatumGetInt64(value[2]);
+	reserve->order_id = DatumGetInt64(value[3]);
+	reserve->amount = DatumGetNumericCopy(value[4]);
 }
+
+static const RowReader reserve_reader = {
+	{"book_id", "instrument_id", "account_id", "order_id", "amount"},
+	sizeof(ReserveRow), fill_reserve
+};
 
 /* Check one row that the statement wrote; settle_asset is NULL without such an instrument. */
 static void
@@ -180,12 +146,13 @@ risk_check_order_reserves(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = change_trigger(fcinfo, "risk.check_order_reserves");
 	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_ORDER_RESERVE);
-	ReserveRows list = {.size = 64};
+	int			n;
+	int			nremoved;
+	ReserveRow *reserves = transition_rows(trigger, &reserve_reader, &n, &nremoved);
 
-	list.rows = palloc(sizeof(ReserveRow) * list.size);
-	read_reserves(trigger, trigger->tg_oldtable, true, &list);
-	read_reserves(trigger, trigger->tg_newtable, false, &list);
-	post_by_book(wiring, list.rows, sizeof(ReserveRow), list.n, check_reserves_of_book);
+	for (int i = 0; i < nremoved; i++)
+		reserves[i].removed = true;
+	post_by_book(wiring, &reserve_reader, reserves, n, check_reserves_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

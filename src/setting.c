@@ -18,11 +18,9 @@
 
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
-#include "utils/tuplestore.h"
 
 #include "margin.h"
 #include "posting.h"
@@ -43,13 +41,6 @@ typedef struct SettingRow
 	bool		removed;		/* the row as it was before the statement */
 	bool		inherited;		/* stands for a child of the account in the row */
 } SettingRow;
-
-typedef struct SettingRows
-{
-	SettingRow *rows;
-	int			n;
-	int			size;
-} SettingRows;
 
 /* A row of margin_setting before and after the statement; either may be NULL. */
 typedef struct SettingChange
@@ -87,47 +78,21 @@ static const LedgerStatement insert_events = {
 };
 
 static void
-read_settings(TriggerData *trigger, Tuplestorestate *table, bool removed, SettingRows *list)
+fill_setting(void *row, const Datum *value, const bool *isnull pg_attribute_unused())
 {
-	static const char *const names[] = {"book_id", "instrument_id", "account_id", "leverage", "mode"};
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
-	TupleTableSlot *slot;
-	int			columns[lengthof(names)];
+	SettingRow *setting = row;
 
-	if (table == NULL)
-		return;
-	slot = transition_rows(trigger, table);
-	for (int c = 0; c < (int) lengthof(names); c++)
-		columns[c] = SPI_fnumber(tupdesc, names[c]);
-
-	while (tuplestore_gettupleslot(table, true, false, slot))
-	{
-		SettingRow *row;
-		Datum		value[lengthof(names)];
-
-		for (int c = 0; c < (int) lengthof(names); c++)
-		{
-			bool		isnull;
-
-			value[c] = slot_getattr(slot, columns[c], &isnull);
-			Assert(!isnull);
-		}
-		if (list->n == list->size)
-		{
-			list->size *= 2;
-			list->rows = repalloc_huge(list->rows, sizeof(SettingRow) * list->size);
-		}
-		row = &list->rows[list->n++];
-		row->book_id = DatumGetInt32(value[0]);
-		row->instrument_id = DatumGetInt32(value[1]);
-		row->account_id = DatumGetInt64(value[2]);
-		row->leverage = DatumGetNumericCopy(value[3]);
-		row->mode = TextDatumGetCString(value[4]);
-		row->removed = removed;
-		row->inherited = false;
-	}
-	ExecDropSingleTupleTableSlot(slot);
+	setting->book_id = DatumGetInt32(value[0]);
+	setting->instrument_id = DatumGetInt32(value[1]);
+	setting->account_id = DatumGetInt64(value[2]);
+	setting->leverage = DatumGetNumericCopy(value[3]);
+	setting->mode = TextDatumGetCString(value[4]);
 }
+
+static const RowReader setting_reader = {
+	{"book_id", "instrument_id", "account_id", "leverage", "mode"},
+	sizeof(SettingRow), fill_setting
+};
 
 static int
 compare_settings(const void *a, const void *b)
@@ -452,12 +417,13 @@ risk_check_margin_settings(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = change_trigger(fcinfo, "risk.check_margin_settings");
 	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_MARGIN_SETTING);
-	SettingRows list = {.size = 64};
+	int			n;
+	int			nremoved;
+	SettingRow *settings = transition_rows(trigger, &setting_reader, &n, &nremoved);
 
-	list.rows = palloc(sizeof(SettingRow) * list.size);
-	read_settings(trigger, trigger->tg_oldtable, true, &list);
-	read_settings(trigger, trigger->tg_newtable, false, &list);
-	post_by_book(wiring, list.rows, sizeof(SettingRow), list.n, check_settings_of_book);
+	for (int i = 0; i < nremoved; i++)
+		settings[i].removed = true;
+	post_by_book(wiring, &setting_reader, settings, n, check_settings_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

@@ -16,13 +16,10 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
-#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
 #include "execution.h"
@@ -174,53 +171,30 @@ statement_hash(const char *name, Size keysize, Size entrysize)
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* The rows of the statement, those of a book together, else in the order given. */
-static TradeRow *
-read_trades(TriggerData *trigger, int *n)
+static void
+fill_trade(void *row, const Datum *value, const bool *isnull pg_attribute_unused())
 {
-	static const char *const names[] = {"book_id", "trade_id", "account_id", "execution_id",
-	"instrument_id", "executed_at", "side", "qty", "price", "fee", "kind", "period"};
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
-	TupleTableSlot *slot = inserted_rows(trigger);
-	int			columns[lengthof(names)];
-	int			size = 64;
-	TradeRow   *trades = palloc(sizeof(TradeRow) * size);
+	TradeRow   *trade = row;
 
-	for (int c = 0; c < (int) lengthof(names); c++)
-		columns[c] = SPI_fnumber(tupdesc, names[c]);
-
-	*n = 0;
-	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
-	{
-		TradeRow   *trade;
-		Datum		value[lengthof(names)];
-
-		for (int c = 0; c < (int) lengthof(names); c++)
-		{
-			bool		isnull;
-
-			value[c] = slot_getattr(slot, columns[c], &isnull);
-			Assert(!isnull);
-		}
-		if (*n == size)
-			trades = repalloc_huge(trades, sizeof(TradeRow) * (size *= 2));
-		trade = &trades[(*n)++];
-		trade->book_id = DatumGetInt32(value[0]);
-		trade->trade_id = DatumGetInt64(value[1]);
-		trade->account_id = DatumGetInt64(value[2]);
-		trade->execution_id = DatumGetInt64(value[3]);
-		trade->instrument_id = DatumGetInt32(value[4]);
-		trade->executed_at = DatumGetTimestampTz(value[5]);
-		trade->buys = strcmp(TextDatumGetCString(value[6]), "buy") == 0;
-		trade->qty = DatumGetNumericCopy(value[7]);
-		trade->price = DatumGetNumericCopy(value[8]);
-		trade->fee = DatumGetNumericCopy(value[9]);
-		trade->kind = TextDatumGetCString(value[10]);
-		trade->period = DatumGetDateADT(value[11]);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	return trades;
+	trade->book_id = DatumGetInt32(value[0]);
+	trade->trade_id = DatumGetInt64(value[1]);
+	trade->account_id = DatumGetInt64(value[2]);
+	trade->execution_id = DatumGetInt64(value[3]);
+	trade->instrument_id = DatumGetInt32(value[4]);
+	trade->executed_at = DatumGetTimestampTz(value[5]);
+	trade->buys = strcmp(TextDatumGetCString(value[6]), "buy") == 0;
+	trade->qty = DatumGetNumericCopy(value[7]);
+	trade->price = DatumGetNumericCopy(value[8]);
+	trade->fee = DatumGetNumericCopy(value[9]);
+	trade->kind = TextDatumGetCString(value[10]);
+	trade->period = DatumGetDateADT(value[11]);
 }
+
+static const RowReader trade_reader = {
+	{"book_id", "trade_id", "account_id", "execution_id", "instrument_id", "executed_at", "side",
+	"qty", "price", "fee", "kind", "period"},
+	sizeof(TradeRow), fill_trade
+};
 
 static int
 compare_int32(const void *a, const void *b)
@@ -797,12 +771,12 @@ risk_post_trades(PG_FUNCTION_ARGS)
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_trades");
 	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_TRADE);
 	int			n;
-	TradeRow   *trades = read_trades(trigger, &n);
+	TradeRow   *trades = transition_rows(trigger, &trade_reader, &n, NULL);
 
 	/* what posting itself inserts is of this moment, or its transaction has the locks */
 	if (!wiring_is_writing())
 		lock_against_fundings(trades, n);
-	post_by_book(wiring, trades, sizeof(TradeRow), n, post_trades_of_book);
+	post_by_book(wiring, &trade_reader, trades, n, post_trades_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

@@ -7,14 +7,11 @@
 
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
-#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 #include "margin.h"
 #include "posting.h"
@@ -56,51 +53,33 @@ static const LedgerStatement read_used_keys = {
 
 static const LedgerStatement insert_balances = {
 	"INSERT INTO {balance} (book_id, account_id, floor)"
-	" SELECT u.book_id, u.account_id, risk.initial_floor(u.kind)"
-	" FROM unnest($1, $2, $3) AS u(book_id, account_id, kind)",
-	3, {INT4ARRAYOID, INT8ARRAYOID, TEXTARRAYOID}
+	" SELECT $1, u.account_id, risk.initial_floor(u.kind)"
+	" FROM unnest($2, $3) AS u(account_id, kind)",
+	3, {INT4OID, INT8ARRAYOID, TEXTARRAYOID}
 };
 
-static TransferRow *
-read_transfers(TriggerData *trigger, int *n)
+static void
+fill_transfer(void *row, const Datum *value, const bool *isnull)
 {
-	static const char *const names[] = {"book_id", "transfer_id", "from_account", "to_account",
-	"effective_at", "amount", "kind", "idempotency_key", "who", "period"};
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
-	TupleTableSlot *slot = inserted_rows(trigger);
-	int			columns[lengthof(names)];
-	int			size = 64;
-	TransferRow *transfers = palloc(sizeof(TransferRow) * size);
+	TransferRow *transfer = row;
 
-	for (int c = 0; c < (int) lengthof(names); c++)
-		columns[c] = SPI_fnumber(tupdesc, names[c]);
-
-	*n = 0;
-	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
-	{
-		TransferRow *transfer;
-		Datum		value[lengthof(names)];
-		bool		isnull[lengthof(names)];
-
-		for (int c = 0; c < (int) lengthof(names); c++)
-			value[c] = slot_getattr(slot, columns[c], &isnull[c]);
-		if (*n == size)
-			transfers = repalloc_huge(transfers, sizeof(TransferRow) * (size *= 2));
-		transfer = &transfers[(*n)++];
-		transfer->book_id = DatumGetInt32(value[0]);
-		transfer->transfer_id = DatumGetInt64(value[1]);
-		transfer->from_account = DatumGetInt64(value[2]);
-		transfer->to_account = DatumGetInt64(value[3]);
-		transfer->effective_at = DatumGetTimestampTz(value[4]);
-		transfer->amount = DatumGetNumericCopy(value[5]);
-		transfer->kind = TextDatumGetCString(value[6]);
-		transfer->idempotency_key = isnull[7] ? NULL : TextDatumGetCString(value[7]);
-		transfer->who = TextDatumGetCString(value[8]);
-		transfer->period = DatumGetDateADT(value[9]);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	return transfers;
+	transfer->book_id = DatumGetInt32(value[0]);
+	transfer->transfer_id = DatumGetInt64(value[1]);
+	transfer->from_account = DatumGetInt64(value[2]);
+	transfer->to_account = DatumGetInt64(value[3]);
+	transfer->effective_at = DatumGetTimestampTz(value[4]);
+	transfer->amount = DatumGetNumericCopy(value[5]);
+	transfer->kind = TextDatumGetCString(value[6]);
+	transfer->idempotency_key = isnull[7] ? NULL : TextDatumGetCString(value[7]);
+	transfer->who = TextDatumGetCString(value[8]);
+	transfer->period = DatumGetDateADT(value[9]);
 }
+
+static const RowReader transfer_reader = {
+	{"book_id", "transfer_id", "from_account", "to_account", "effective_at", "amount", "kind",
+	"idempotency_key", "who", "period"},
+	sizeof(TransferRow), fill_transfer
+};
 
 /*
  * Keys come before any lock, in their own order: two statements with the same
@@ -362,11 +341,51 @@ risk_post_transfers(PG_FUNCTION_ARGS)
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.post_transfers");
 	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_TRANSFER);
 	int			n;
-	TransferRow *transfers = read_transfers(trigger, &n);
+	TransferRow *transfers = transition_rows(trigger, &transfer_reader, &n, NULL);
 
-	post_by_book(wiring, transfers, sizeof(TransferRow), n, post_transfers_of_book);
+	post_by_book(wiring, &transfer_reader, transfers, n, post_transfers_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
+}
+
+typedef struct AccountRow
+{
+	int32		book_id;
+	Datum		account_id;
+	Datum		kind;
+} AccountRow;
+
+static void
+fill_account(void *row, const Datum *value, const bool *isnull pg_attribute_unused())
+{
+	AccountRow *account = row;
+
+	account->book_id = DatumGetInt32(value[0]);
+	account->account_id = value[1];
+	account->kind = PointerGetDatum(DatumGetTextPCopy(value[2]));
+}
+
+static const RowReader account_reader = {
+	{"book_id", "account_id", "kind"}, sizeof(AccountRow), fill_account
+};
+
+static void
+open_balances_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
+{
+	Datum	   *ids = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
+	Datum	   *kinds = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
+	Datum		values[3] = {Int32GetDatum(book_id)};
+
+	for (int i = 0; i < n; i++)
+	{
+		AccountRow *account = rows[i];
+
+		ids[i] = account->account_id;
+		kinds[i] = account->kind;
+	}
+	values[1] = array_argument(ids, NULL, n, INT8OID);
+	values[2] = array_argument(kinds, NULL, n, TEXTOID);
+	wiring_write(wiring, &insert_balances, values);
 }
 
 /*
@@ -378,40 +397,10 @@ risk_open_balances(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = statement_trigger(fcinfo, "risk.open_balances");
 	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_ACCOUNT);
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
-	TupleTableSlot *slot = inserted_rows(trigger);
-	int			book_id = SPI_fnumber(tupdesc, "book_id");
-	int			account_id = SPI_fnumber(tupdesc, "account_id");
-	int			kind = SPI_fnumber(tupdesc, "kind");
-	int			size = 64;
-	int			n = 0;
-	Datum	   *columns[3];
+	int			n;
+	AccountRow *accounts = transition_rows(trigger, &account_reader, &n, NULL);
 
-	for (int c = 0; c < 3; c++)
-		columns[c] = palloc(sizeof(Datum) * size);
-	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
-	{
-		bool		isnull;
-
-		if (n == size)
-		{
-			size *= 2;
-			for (int c = 0; c < 3; c++)
-				columns[c] = repalloc_huge(columns[c], sizeof(Datum) * size);
-		}
-		columns[0][n] = slot_getattr(slot, book_id, &isnull);
-		columns[1][n] = slot_getattr(slot, account_id, &isnull);
-		columns[2][n++] = PointerGetDatum(DatumGetTextPCopy(slot_getattr(slot, kind, &isnull)));
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	if (n > 0)
-	{
-		Datum		values[3] = {array_argument(columns[0], NULL, n, INT4OID),
-			array_argument(columns[1], NULL, n, INT8OID),
-		array_argument(columns[2], NULL, n, TEXTOID)};
-
-		wiring_write(wiring, &insert_balances, values);
-	}
+	post_by_book(wiring, &account_reader, accounts, n, open_balances_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

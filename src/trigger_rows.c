@@ -148,23 +148,57 @@ row_column(TriggerData *trigger, const char *name)
 }
 
 /*
- * inserted_rows
- *		A slot for reading the rows that the statement inserted, in the order
- *		given, with tuplestore_gettupleslot(trigger->tg_newtable, ...).
+ * transition_rows
+ *		The rows that the statement removed, then those that it inserted, each
+ *		in the order given.  An UPDATE does both.  nremoved may be NULL for a
+ *		trigger after INSERT.
  */
-TupleTableSlot *
-inserted_rows(TriggerData *trigger)
+void *
+transition_rows(TriggerData *trigger, const RowReader *reader, int *n, int *nremoved)
 {
-	return transition_rows(trigger, trigger->tg_newtable);
-}
+	Tuplestorestate *const tables[] = {trigger->tg_oldtable, trigger->tg_newtable};
+	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	int			attributes[MAX_ROW_COLUMNS];
+	int			ncolumns = 0;
+	int			size = 64;
+	char	   *rows = palloc0(reader->row_size * size);
 
-/* transition_rows: the same for either transition table of the trigger */
-TupleTableSlot *
-transition_rows(TriggerData *trigger, Tuplestorestate *rows)
-{
-	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
-	tuplestore_rescan(rows);
-	return MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
+	while (ncolumns < MAX_ROW_COLUMNS && reader->columns[ncolumns] != NULL)
+	{
+		attributes[ncolumns] = SPI_fnumber(tupdesc, reader->columns[ncolumns]);
+		ncolumns++;
+	}
+
+	*n = 0;
+	for (int t = 0; t < (int) lengthof(tables); t++)
+	{
+		TupleTableSlot *slot;
+
+		if (t == 1 && nremoved != NULL)
+			*nremoved = *n;
+		if (tables[t] == NULL)
+			continue;
+		slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
+		tuplestore_select_read_pointer(tables[t], tuplestore_alloc_read_pointer(tables[t], EXEC_FLAG_REWIND));
+		tuplestore_rescan(tables[t]);
+		while (tuplestore_gettupleslot(tables[t], true, false, slot))
+		{
+			Datum		value[MAX_ROW_COLUMNS];
+			bool		isnull[MAX_ROW_COLUMNS];
+
+			for (int c = 0; c < ncolumns; c++)
+				value[c] = slot_getattr(slot, attributes[c], &isnull[c]);
+			if (*n == size)
+			{
+				rows = repalloc_huge(rows, reader->row_size * size * 2);
+				memset(rows + reader->row_size * size, 0, reader->row_size * size);
+				size *= 2;
+			}
+			reader->fill(rows + reader->row_size * (*n)++, value, isnull);
+		}
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	return rows;
 }
 
 /* Rows begin with their book_id; within a book the addresses tell the order given. */
@@ -180,15 +214,15 @@ compare_rows(const void *a, const void *b)
 /*
  * post_by_book
  *		Call post for each book in ascending order, with its rows in the order
- *		given.  rows is an array of structs that begin with int32 book_id.
+ *		given.
  */
 void
-post_by_book(Wiring *wiring, void *rows, Size row_size, int n, BookPosting post)
+post_by_book(Wiring *wiring, const RowReader *reader, void *rows, int n, BookPosting post)
 {
 	void	  **sorted = palloc_extended(sizeof(void *) * Max(n, 1), MCXT_ALLOC_HUGE);
 
 	for (int i = 0; i < n; i++)
-		sorted[i] = (char *) rows + i * row_size;
+		sorted[i] = (char *) rows + i * reader->row_size;
 	qsort(sorted, n, sizeof(void *), compare_rows);
 	for (int begin = 0, end; begin < n; begin = end)
 	{

@@ -21,6 +21,20 @@ typedef enum NumberRule
 	NUMBER_ANY_SIGN
 } NumberRule;
 
+#define MAX_ROW_COLUMNS	16
+
+/*
+ * How the rows of a table become structs that begin with int32 book_id.  fill
+ * gets the columns in the order of their names and copies what it keeps; the
+ * rest of the struct is zero.
+ */
+typedef struct RowReader
+{
+	const char *columns[MAX_ROW_COLUMNS];	/* the rest is NULL */
+	Size		row_size;
+	void		(*fill) (void *row, const Datum *value, const bool *isnull);
+} RowReader;
+
 /* What a trigger does with its rows of one book. */
 typedef void (*BookPosting) (Wiring *wiring, int32 book_id, void **rows, int n);
 
@@ -32,8 +46,7 @@ extern TriggerData *statement_trigger(FunctionCallInfo fcinfo, const char *name)
 extern TriggerData *change_trigger(FunctionCallInfo fcinfo, const char *name);
 extern TriggerData *row_trigger(FunctionCallInfo fcinfo, const char *name);
 extern Datum row_column(TriggerData *trigger, const char *name);
-extern TupleTableSlot *inserted_rows(TriggerData *trigger);
-extern TupleTableSlot *transition_rows(TriggerData *trigger, Tuplestorestate *rows);
-extern void post_by_book(Wiring *wiring, void *rows, Size row_size, int n, BookPosting post);
+extern void *transition_rows(TriggerData *trigger, const RowReader *reader, int *n, int *nremoved);
+extern void post_by_book(Wiring *wiring, const RowReader *reader, void *rows, int n, BookPosting post);
 
 #endif							/* RISK_TRIGGER_ROWS_H */
