@@ -237,10 +237,7 @@ $procedure$;
 \echo 'time              price        open  liquidations  resets         fund     house paid'
 \pset tuples_only on
 \pset format unaligned
--- A venue that is seconds old has no statistics yet, and autovacuum comes by
--- once a minute: until then the plans of the views are bad.
-SELECT format('CALL demo.replay(%s, NULL)', max(s.step)),
-	   'ANALYZE ledger.account, ledger.balance, ledger.position, ledger.margin_tier, ledger.instrument'
+SELECT format('CALL demo.replay(%s, NULL)', max(s.step))
   FROM demo.step s
  GROUP BY CASE WHEN s.step = 1 THEN 0 ELSE ceil(s.step * 20.0 / (SELECT max(step) FROM demo.step)) END
  ORDER BY max(s.step)

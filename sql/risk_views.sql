@@ -2,6 +2,11 @@
 --		What every position and every account stands at, as views over the
 --		tables of a ledger.
 --
+-- Rows of the large tables are looked up by their whole key, each in a
+-- subquery that is planned by itself (OFFSET 0): a join would leave the planner
+-- free to read a whole book for a few accounts, and it does while a young
+-- ledger has no statistics.
+--
 -- The formulas are the C functions of formulas.sql; here is only what goes
 -- into them: the mark, the tier, and the other positions of the account.
 --
@@ -80,12 +85,16 @@ BEGIN
 		   g.leverage,
 		   l.cap AS notional_cap
 	  FROM ledger.position p
-	  JOIN ledger.account a ON a.book_id = p.book_id AND a.account_id = p.account_id
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
-	  LEFT JOIN ledger.margin_setting c ON c.book_id = p.book_id AND c.account_id = coalesce(a.parent_id, a.account_id)
-									   AND c.instrument_id = p.instrument_id
+	 CROSS JOIN LATERAL (
+		SELECT (SELECT n.leverage
+				  FROM ledger.margin_setting n
+				 WHERE n.book_id = p.book_id AND n.instrument_id = p.instrument_id
+				   AND n.account_id = (SELECT coalesce(a.parent_id, a.account_id) FROM ledger.account a
+										WHERE a.book_id = p.book_id AND a.account_id = p.account_id)) AS leverage
+		OFFSET 0) c
 	 CROSS JOIN LATERAL (
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
 			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
@@ -173,8 +182,10 @@ BEGIN
 				   sum(p.notional) OVER account AS account_notional,
 				   sum(p.maintenance_margin) OVER account AS account_maintenance
 			  FROM ledger.position_value p
-			  JOIN ledger.balance b ON b.book_id = p.book_id AND b.slot = 0
-								   AND b.account_id = p.account_id
+			 CROSS JOIN LATERAL (
+				SELECT n.amount FROM ledger.balance n
+				 WHERE n.book_id = p.book_id AND n.slot = 0 AND n.account_id = p.account_id
+				OFFSET 0) b
 			WINDOW account AS (PARTITION BY p.book_id, p.account_id)) v
 	 CROSS JOIN LATERAL (
 		SELECT risk.liquidation_price_at_cost(
@@ -251,7 +262,10 @@ BEGIN
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
 							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
 			  FROM ledger.account a
-			  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
+			 CROSS JOIN LATERAL (
+				SELECT n.amount, n.floor FROM ledger.balance n
+				 WHERE n.book_id = a.book_id AND n.slot = 0 AND n.account_id = a.account_id
+				OFFSET 0) b
 			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
 			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
 			 GROUP BY a.book_id, a.account_id, b.amount, b.floor) r
