@@ -26,11 +26,14 @@ typedef struct KnownRequirement
 	Requirement requirement;
 } KnownRequirement;
 
-static const LedgerStatement read_max_leverage = {
-	"SELECT t.max_leverage FROM {margin_tier} t"
-	" WHERE t.instrument_id = $1 AND (t.notional_floor < $2 OR t.notional_floor = 0)"
-	" ORDER BY t.notional_floor DESC LIMIT 1",
-	2, {INT4OID, NUMERICOID}
+/* The highest leverage of the tier, and what was chosen for the parent. */
+static const LedgerStatement read_leverage = {
+	"SELECT coalesce((SELECT t.max_leverage FROM {margin_tier} t"
+	"  WHERE t.instrument_id = $3 AND (t.notional_floor < $4 OR t.notional_floor = 0)"
+	"  ORDER BY t.notional_floor DESC LIMIT 1), 1),"
+	" (SELECT s.leverage FROM {margin_setting} s"
+	"  WHERE s.book_id = $1 AND s.account_id = $2 AND s.instrument_id = $3)",
+	4, {INT4OID, INT8OID, INT4OID, NUMERICOID}
 };
 
 /* isolated_begin: nothing is known yet; lives in the current memory context */
@@ -119,16 +122,15 @@ move(IsolatedMargin *margin, const IsolatedTrade *trade, LedgerAccount *from, Le
 void
 isolated_open(IsolatedMargin *margin, const IsolatedTrade *trade)
 {
-	Datum		values[2] = {Int32GetDatum(trade->instrument_id), NumericGetDatum(trade->notional)};
-	Numeric		leverage = decimal_from_int64(1);
+	Datum		values[4] = {Int32GetDatum(margin->book_id), Int64GetDatum(trade->parent->account_id),
+	Int32GetDatum(trade->instrument_id), NumericGetDatum(trade->notional)};
+	Numeric		leverage;
 	Numeric		amount;
 
 	if (decimal_compare(trade->child->amount, trade->child->floor) < 0)
 		return;
-	wiring_read(margin->wiring, &read_max_leverage, values, LEDGER_LATEST);
-	if (SPI_processed > 0)
-		leverage = result_numeric(0, 1);
-	leverage = margin_effective_leverage(leverage, trade->chosen_leverage);
+	wiring_read(margin->wiring, &read_leverage, values, LEDGER_LATEST);
+	leverage = margin_effective_leverage(result_numeric(0, 1), result_numeric(0, 2));
 	amount = decimal_add(margin_initial(trade->opened_value, leverage, trade->child->scale), trade->fee);
 	move(margin, trade, trade->parent, trade->child,
 		 decimal_min(amount, spare(margin, trade->parent)));

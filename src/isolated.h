@@ -20,7 +20,6 @@ typedef struct IsolatedTrade
 	Numeric		qty;			/* after */
 	Numeric		opened_value;	/* of the part that opens, in settle, >= 0 */
 	Numeric		notional;		/* of the whole position after, at the price */
-	Numeric		chosen_leverage;	/* or NULL */
 	int32		instrument_id;
 } IsolatedTrade;
 

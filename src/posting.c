@@ -106,11 +106,11 @@ static const LedgerStatement lock_balances = {
 /* the same with the parents of child accounts; who has which parent never changes */
 static const LedgerStatement lock_balances_with_parents = {
 	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
-	" FROM (SELECT v.account_id FROM unnest($2) AS v(account_id)"
-	"  UNION SELECT a.parent_id FROM unnest($2) AS v(account_id), LATERAL ("
-	"   SELECT a.* FROM {account} a"
-	"   WHERE a.book_id = $1 AND a.account_id = v.account_id OFFSET 0) AS a"
-	"  WHERE a.parent_id IS NOT NULL ORDER BY 1) AS u(account_id), LATERAL ("
+	" FROM (SELECT w.account_id FROM unnest($2 || ARRAY("
+	"   SELECT a.parent_id FROM unnest($2) AS v(account_id), LATERAL ("
+	"    SELECT a.parent_id FROM {account} a"
+	"    WHERE a.book_id = $1 AND a.account_id = v.account_id OFFSET 0) AS a"
+	"   WHERE a.parent_id IS NOT NULL)) AS w(account_id) ORDER BY 1) AS u(account_id), LATERAL ("
 	"  SELECT b.* FROM {balance} b"
 	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
 	"  FOR NO KEY UPDATE) AS b",

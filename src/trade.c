@@ -80,7 +80,6 @@ typedef struct TradedPosition
 	int64		risk_trade_id;	/* the last one that a limit may refuse, or 0 */
 	bool		changed;		/* and not written yet */
 	bool		isolated;		/* mode that the trader chose */
-	Numeric		chosen_leverage;	/* or NULL */
 } TradedPosition;
 
 typedef struct ExecutionKey
@@ -125,15 +124,14 @@ static const LedgerStatement read_instruments = {
 
 static const LedgerStatement read_positions = {
 	"SELECT u.account_id, u.instrument_id, coalesce(p.trades, 0), coalesce(p.qty, 0), coalesce(p.cost, 0),"
-	" coalesce(s.mode = 'isolated', false), s.leverage"
-	" FROM unnest($2, $3, $4) AS u(account_id, instrument_id, chooser_id)"
+	" EXISTS (SELECT FROM {margin_setting} s"
+	"  WHERE s.book_id = $1 AND s.account_id = u.account_id"
+	"   AND s.instrument_id = u.instrument_id AND s.mode = 'isolated' OFFSET 0)"
+	" FROM unnest($2, $3) AS u(account_id, instrument_id)"
 	" LEFT JOIN LATERAL (SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id"
-	"   AND p.instrument_id = u.instrument_id OFFSET 0) AS p ON true"
-	" LEFT JOIN LATERAL (SELECT s.* FROM {margin_setting} s"
-	"  WHERE s.book_id = $1 AND s.account_id = u.chooser_id"
-	"   AND s.instrument_id = u.instrument_id OFFSET 0) AS s ON true",
-	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+	"   AND p.instrument_id = u.instrument_id OFFSET 0) AS p ON true",
+	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
 };
 
 static const LedgerStatement write_positions = {
@@ -265,36 +263,28 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 	posting_take_slots(tp->posting, system, nsystem);
 }
 
-/*
- * The positions that the trades change, those that are not there yet at zero,
- * and what was chosen for them: for a child account, by its parent.
- */
+/* The positions that the trades change, those that are not there yet at zero. */
 static void
 open_positions(TradePosting *tp, TradeRow **trades, int n)
 {
 	Datum	   *accounts = palloc(sizeof(Datum) * n);
 	Datum	   *instruments = palloc(sizeof(Datum) * n);
-	Datum	   *choosers = palloc(sizeof(Datum) * n);
-	Datum		values[4] = {Int32GetDatum(tp->book_id)};
+	Datum		values[3] = {Int32GetDatum(tp->book_id)};
 	int			unique = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		PositionKey key = {trades[i]->account_id, trades[i]->instrument_id, 0};
-		LedgerAccount *account;
 		bool		found;
 
 		hash_search(tp->positions, &key, HASH_ENTER, &found);
 		if (found)
 			continue;
-		account = posting_account(tp->posting, key.account_id);
-		choosers[unique] = Int64GetDatum(account->parent_id != 0 ? account->parent_id : account->account_id);
 		accounts[unique] = Int64GetDatum(key.account_id);
 		instruments[unique++] = Int32GetDatum(key.instrument_id);
 	}
 	values[1] = array_argument(accounts, NULL, unique, INT8OID);
 	values[2] = array_argument(instruments, NULL, unique, INT4OID);
-	values[3] = array_argument(choosers, NULL, unique, INT8OID);
 	wiring_read(tp->wiring, &read_positions, values, LEDGER_LATEST);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
@@ -308,7 +298,6 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 		position->risk_trade_id = 0;
 		position->changed = false;
 		position->isolated = result_bool(row, 6);
-		position->chosen_leverage = result_numeric(row, 7);
 	}
 }
 
@@ -521,8 +510,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 			.fee = trade->fee,
 			.instrument_id = trade->instrument_id,
 			.qty_before = position->qty,
-			.qty = change.qty,
-			.chosen_leverage = position->chosen_leverage
+			.qty = change.qty
 	};
 	position->trades++;
 	position->qty = change.qty;
