@@ -6,6 +6,7 @@
 #   make fuzz      the arithmetic against an oracle, with sanitizers; TIME=300
 #   make bench     the formulas against the same in SQL; POSITIONS, ROUNDS
 #   make matrix    test and demo in fresh chroots of three Debian releases
+#   make reference writes doc/reference.md out of the comments in the database
 #   make, make install, make installcheck    as with every extension
 #
 # demo and test install what is missing with apt.  PG_CONFIG names the
@@ -82,7 +83,7 @@ PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
 # Bitcode for the JIT would need clang, and nothing here is worth inlining.
 override with_llvm = no
 
-.PHONY: all demo test fuzz bench matrix
+.PHONY: all demo test fuzz bench matrix reference
 all:
 
 # These find or install PostgreSQL themselves, so they come without PGXS.
@@ -96,6 +97,9 @@ bench:
 	@test/sandbox demo bench/run
 matrix:
 	@test/matrix
+reference:
+	@test/sandbox demo psql -X -q -f doc/reference.sql >doc/reference.new
+	@mv doc/reference.new doc/reference.md
 # for scripts
 value-of-%:
 	@echo '$($*)'

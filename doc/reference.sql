@@ -1,0 +1,107 @@
+-- reference.sql
+--		Writes doc/reference.md out of the comments in the database, as
+--		`make reference` calls it: what psql shows and what the reference says
+--		are the same text.
+--
+-- The topics are here.  A function that is in none of them is an error, and so
+-- is a name in a topic that no function has.
+\set ON_ERROR_STOP on
+\pset format unaligned
+\pset tuples_only on
+\pset pager off
+SET client_min_messages = warning;
+CREATE EXTENSION risk_ext;
+SELECT FROM risk.install();
+
+CREATE TEMP TABLE topic (place int PRIMARY KEY, title text, introduction text, names name[]);
+INSERT INTO topic VALUES
+(1, 'A position', '`qty` is in contracts, long > 0 and short < 0; prices are in units of the settlement asset; `multiplier` is how many units of the underlying are in one contract; `kind` is linear, inverse (settled in the coin, so that the value moves with 1 / price) or quanto (the formulas of linear, settled in an asset of choice). Results are in the settlement asset. Where a function says exact, it gives every digit that the numbers have; a quotient has at least 16 significant digits and is rounded half away from zero, as NUMERIC does. All are IMMUTABLE, STRICT (a NULL in any argument gives NULL) and PARALLEL SAFE. The forms `..._at_cost` take the signed cost of the position instead of its entry price: what `ledger.position` holds.',
+ '{unrealized_pnl,unrealized_pnl_at_cost,equity,equity_at_cost,notional,entry_price,margin_tier,maintenance_margin,initial_margin,leverage_in_force,liquidation_requirement,liquidation_price,liquidation_price_at_cost,bankruptcy_price,bankruptcy_price_at_cost,is_liquidatable,is_liquidatable_at_cost,funding_payment}'),
+(2, 'An account', 'The three ratios have three names that are never mixed: margin ratio (equity to notional), margin level (equity to requirement), risk ratio (requirement to equity).',
+ '{free_collateral,withdrawable,max_order_qty,margin_ratio,margin_level,risk_ratio,effective_leverage,sum_unrealized_pnl,sum_notional,sum_maintenance_margin,sum_initial_margin}'),
+(3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
+ '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
+(4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew}'),
+(5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
+ '{deposit,withdraw,transfer_once,pay_funding}'),
+(6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',
+ '{open_isolated,add_margin,remove_margin,isolated_account,parent_of}'),
+(7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund.',
+ '{create_book,system_account,asset_of,open_system_accounts,initial_floor}'),
+(8, 'Proof', 'Anyone can check the books again.', '{verify}'),
+(9, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
+ '{install,create_tables,create_triggers,create_views,ledger_triggers}'),
+(10, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
+ ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
+		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype
+		  AND p.proname <> 'open_system_accounts' ORDER BY 1));
+
+CREATE TEMP VIEW documented AS
+SELECT p.oid, p.proname, p.prorettype = 'trigger'::regtype AS is_trigger, obj_description(p.oid, 'pg_proc') AS comment
+  FROM pg_proc p
+ WHERE p.pronamespace = 'risk'::regnamespace
+   -- parts of aggregates
+   AND NOT 'internal'::regtype = ANY (p.proargtypes) AND p.prorettype <> 'internal'::regtype;
+
+DO $$
+DECLARE
+	lost text;
+BEGIN
+	SELECT string_agg(d.oid::regprocedure::text, ', ') INTO lost
+	  FROM documented d
+	 WHERE NOT EXISTS (SELECT FROM topic t WHERE d.proname = ANY (t.names));
+	IF lost IS NOT NULL THEN
+		RAISE EXCEPTION 'in no topic of doc/reference.sql: %', lost;
+	END IF;
+	SELECT string_agg(n, ', ') INTO lost
+	  FROM topic t, unnest(t.names) AS n
+	 WHERE NOT EXISTS (SELECT FROM documented d WHERE d.proname = n);
+	IF lost IS NOT NULL THEN
+		RAISE EXCEPTION 'in doc/reference.sql, but there is no such function: %', lost;
+	END IF;
+END
+$$;
+
+\qecho '# Reference'
+\qecho
+\qecho 'Every function of schema `risk`, and every table and view of schema `ledger`. Written by `make reference` out of the comments that psql shows with `\\df+` and `\\d+`.'
+\qecho
+SELECT format('- [%s](#%s)', t.title, lower(replace(t.title, ' ', '-')))
+  FROM (SELECT place, title FROM topic UNION ALL VALUES (98, 'Tables'), (99, 'Views')) t
+ ORDER BY t.place;
+
+SELECT string_agg(line, E'\n' ORDER BY place, in_topic NULLS FIRST, oid)
+  FROM (
+	SELECT t.place, NULL::bigint AS in_topic, NULL::oid AS oid,
+		   format(E'\n## %s\n\n%s', t.title, t.introduction) AS line
+	  FROM topic t
+	UNION ALL
+	SELECT t.place, n.ordinality, d.oid,
+		   CASE WHEN d.is_trigger THEN format(E'\n### risk.%s()\n\n%s', d.proname, d.comment)
+				ELSE format(E'\n### risk.%s\n\n```\nrisk.%s(%s)\n    returns %s\n```\n\n%s', d.proname, d.proname,
+							replace(pg_get_function_arguments(d.oid), '::text', ''),
+							pg_get_function_result(d.oid), upper(left(d.comment, 1)) || substr(d.comment, 2))
+		   END
+	  FROM topic t
+	 CROSS JOIN LATERAL unnest(t.names) WITH ORDINALITY AS n(name, ordinality)
+	  JOIN documented d ON d.proname = n.name
+	 WHERE NOT d.is_trigger OR t.place = 10) AS part;
+
+SELECT string_agg(line, E'\n' ORDER BY kind, relname COLLATE "C", attnum)
+  FROM (
+	SELECT c.relkind AS kind, c.relname, 0 AS attnum,
+		   CASE WHEN c.relname = (SELECT min(f.relname COLLATE "C") FROM pg_class f
+								   WHERE f.relnamespace = c.relnamespace AND f.relkind = c.relkind)
+				THEN CASE c.relkind WHEN 'v' THEN E'\n## Views\n' ELSE E'\n## Tables\n' END ELSE '' END
+		   || format(E'\n### ledger.%s\n\n%s\n\n| column | type | |\n|---|---|---|', c.relname,
+					 obj_description(c.oid, 'pg_class')) AS line
+	  FROM pg_class c
+	 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'v')
+	UNION ALL
+	SELECT c.relkind, c.relname, a.attnum,
+		   format('| `%s` | %s | %s |', a.attname, format_type(a.atttypid, a.atttypmod),
+				  coalesce(col_description(c.oid, a.attnum), ''))
+	  FROM pg_class c
+	  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'v')
+	   AND c.relname <> 'wiring') AS part;
