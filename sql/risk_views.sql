@@ -94,25 +94,24 @@ BEGIN
 		   g.leverage,
 		   l.cap AS notional_cap,
 		   g.maintenance_basis,
-		   f.rate AS liquidation_fee_rate,
-		   f.fee AS liquidation_fee,
-		   g.maintenance_margin + f.fee AS liquidation_requirement,
-		   y.liquidation_trigger
+		   g.fee_rate AS liquidation_fee_rate,
+		   g.fee AS liquidation_fee,
+		   g.maintenance_margin + g.fee AS liquidation_requirement,
+		   a.liquidation_trigger
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
 	 CROSS JOIN LATERAL (
-		SELECT n.policy_code, coalesce(n.parent_id, n.account_id) AS chooser
+		SELECT coalesce(n.parent_id, n.account_id) AS chooser, y.*
 		  FROM ledger.account n
+		  LEFT JOIN LATERAL (
+			SELECT * FROM ledger.policy y
+			 WHERE y.policy_code = n.policy_code
+			 ORDER BY y.version DESC
+			 LIMIT 1) y ON true
 		 WHERE n.book_id = p.book_id AND n.account_id = p.account_id
 		OFFSET 0) a
-	  LEFT JOIN LATERAL (
-		SELECT n.*
-		  FROM ledger.policy n
-		 WHERE n.policy_code = a.policy_code
-		 ORDER BY n.version DESC
-		 LIMIT 1) y ON true
 	 CROSS JOIN LATERAL (
 		SELECT (SELECT n.leverage
 				  FROM ledger.margin_setting n
@@ -143,22 +142,8 @@ BEGIN
 				AS notional
 		OFFSET 0) v
 	 CROSS JOIN LATERAL (
-		SELECT CASE WHEN y.liquidation_fee_base IS NULL THEN 0
-					ELSE risk.liquidation_fee_rate(
-							notional => abs(p.cost), base_rate => y.liquidation_fee_base,
-							by_size => CASE WHEN i.reference_notional IS NULL THEN 0 ELSE y.liquidation_fee_by_size END,
-							reference_notional => coalesce(i.reference_notional, 1),
-							by_volatility => y.liquidation_fee_by_volatility, volatility_ratio => l.margin_scale,
-							by_depth => y.liquidation_fee_by_depth, depth_ratio => i.depth_ratio,
-							minimum_rate => y.liquidation_fee_minimum, maximum_rate => y.liquidation_fee_maximum)
-			   END AS rate
-		OFFSET 0) x
-	 CROSS JOIN LATERAL (
-		SELECT x.rate, risk.liquidation_fee(v.notional, x.rate) AS fee
-		OFFSET 0) f
-	 CROSS JOIN LATERAL (
-		SELECT coalesce(y.maintenance_basis, 'mark') AS maintenance_basis,
-			   CASE y.maintenance_basis
+		SELECT coalesce(a.maintenance_basis, 'mark') AS maintenance_basis,
+			   CASE a.maintenance_basis
 			   WHEN 'entry' THEN risk.maintenance_margin(abs(p.cost), l.floors, l.rates)
 			   WHEN 'amount' THEN l.amounts[risk.margin_tier(abs(p.cost), l.floors, l.rates)]
 			   ELSE risk.maintenance_margin(v.notional, l.floors, l.rates)
@@ -167,9 +152,21 @@ BEGIN
 					ELSE risk.initial_margin(v.notional, e.leverage, s.scale,
 											 o.qty, i.open_interest_lo, i.open_interest_hi)
 			   END AS initial_margin,
-			   e.leverage
+			   e.leverage,
+			   e.fee_rate,
+			   CASE WHEN a.liquidation_fee_base IS NULL THEN 0
+					ELSE risk.liquidation_fee(v.notional, e.fee_rate) END AS fee
 		  FROM (
-			SELECT coalesce(risk.leverage_in_force(t.max_leverage, c.leverage), t.max_leverage) AS leverage
+			SELECT coalesce(risk.leverage_in_force(t.max_leverage, c.leverage), t.max_leverage) AS leverage,
+				   CASE WHEN a.liquidation_fee_base IS NULL THEN 0
+						ELSE risk.liquidation_fee_rate(
+								notional => abs(p.cost), base_rate => a.liquidation_fee_base,
+								by_size => CASE WHEN i.reference_notional IS NULL THEN 0 ELSE a.liquidation_fee_by_size END,
+								reference_notional => coalesce(i.reference_notional, 1),
+								by_volatility => a.liquidation_fee_by_volatility, volatility_ratio => l.margin_scale,
+								by_depth => a.liquidation_fee_by_depth, depth_ratio => i.depth_ratio,
+								minimum_rate => a.liquidation_fee_minimum, maximum_rate => a.liquidation_fee_maximum)
+				   END AS fee_rate
 			  FROM (SELECT l.leverages[risk.margin_tier(v.notional, l.floors, l.rates)] AS max_leverage OFFSET 0) t
 			OFFSET 0) e
 		OFFSET 0) g
@@ -311,13 +308,13 @@ BEGIN
 									   r.order_reserve)
 		   END AS withdrawable,
 		   r.notional,
-		   trim_scale(risk.margin_level(e.equity, r.liquidation_requirement)) AS margin_level,
+		   trim_scale(risk.margin_level(e.equity, e.requirement)) AS margin_level,
 		   trim_scale(risk.margin_ratio(e.equity, r.notional)) AS margin_ratio,
-		   trim_scale(risk.risk_ratio(e.equity, r.liquidation_requirement)) AS risk_ratio,
+		   trim_scale(risk.risk_ratio(e.equity, e.requirement)) AS risk_ratio,
 		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage,
 		   r.order_reserve, r.parent_id,
-		   r.liquidation_fee, r.liquidation_requirement,
-		   coalesce(risk.is_liquidatable(e.equity, r.liquidation_requirement, r.liquidation_trigger), false) AS liquidatable
+		   r.liquidation_fee, e.requirement AS liquidation_requirement,
+		   coalesce(risk.is_liquidatable(e.equity, e.requirement, r.liquidation_trigger), false) AS liquidatable
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -331,7 +328,6 @@ BEGIN
 				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
 				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin,
 				   coalesce(sum(v.liquidation_fee), 0) AS liquidation_fee,
-				   coalesce(sum(v.liquidation_requirement), 0) AS liquidation_requirement,
 				   -- one policy for all positions; NULL without one
 				   min(v.liquidation_trigger) AS liquidation_trigger,
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
@@ -345,7 +341,8 @@ BEGIN
 			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
 			 GROUP BY a.book_id, a.account_id, b.amount, b.floor) r
 	 CROSS JOIN LATERAL (
-		SELECT r.balance + r.unrealized_pnl AS equity
+		SELECT r.balance + r.unrealized_pnl AS equity,
+			   r.maintenance_margin + r.liquidation_fee AS requirement
 		OFFSET 0) e;
 
 	COMMENT ON VIEW ledger.account_risk IS
