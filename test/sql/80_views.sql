@@ -239,11 +239,13 @@ SELECT account_id, level, risk FROM level_figures WHERE account_id = 16;
 
 -- A scale of 1.5, from the next mark on, adds 0.002 and makes the maintenance
 -- 750; half of the depth adds 0.003, at once: 0.01719723
+BEGIN;
 INSERT INTO ledger.margin_scale (instrument_id, scale) VALUES (8007, 1.5);
 UPDATE ledger.instrument SET depth_ratio = 0.5 WHERE instrument_id = 8007;
 SELECT account_id, fee_rate, maintenance FROM requirement_figures WHERE account_id = 15;
 UPDATE ledger.mark_price SET price = 25000, observed_at = clock_timestamp() WHERE instrument_id = 8007;
 SELECT account_id, fee_rate, maintenance, fee, requirement FROM requirement_figures WHERE account_id = 15;
+ROLLBACK;
 
 -- Inverse: 60 contracts of 100 long from 50,000 with 0.05.  At entry 0.12, so
 -- 0.006; without a reference for the size 1 %: 0.0012.  0.05 + 0.12 - 6,000 / P
