@@ -21,6 +21,7 @@ OBJS = \
 	src/risk_ext.o \
 	src/decimal.o \
 	src/formulas.o \
+	src/liquidation_fee.o \
 	src/arguments.o \
 	src/margin_sql.o \
 	src/account_sql.o \

@@ -40,13 +40,15 @@ CREATE FUNCTION risk.max_order_qty(
 	lot numeric DEFAULT 1,
 	fee_rate numeric DEFAULT 0,
 	multiplier numeric DEFAULT 1,
-	kind text DEFAULT 'linear')
+	kind text DEFAULT 'linear',
+	opposing_qty numeric DEFAULT 0,
+	opposing_margin numeric DEFAULT 0)
 RETURNS numeric
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
 AS 'MODULE_PATHNAME', 'risk_max_order_qty';
 
-COMMENT ON FUNCTION risk.max_order_qty(numeric, numeric, numeric, numeric, numeric, numeric, text) IS
-'largest quantity, in whole lots, that an order to open may have: its notional / leverage + notional * fee_rate is at most free_collateral. Linear: free_collateral * leverage / (price * multiplier * (1 + fee_rate * leverage)); inverse: free_collateral * leverage * price / (multiplier * (1 + fee_rate * leverage)); rounded down, once, to a multiple of lot. 0 when free_collateral is not above zero. Pass free_collateral in units of the asset, rounded down, and margin and fee still fit when they are rounded up together. Example: 100 at 10x and price 50 is 20. Errors: 22023 unless all are finite, price, leverage, lot and multiplier above zero, fee_rate from 0 to less than 1';
+COMMENT ON FUNCTION risk.max_order_qty(numeric, numeric, numeric, numeric, numeric, numeric, text, numeric, numeric) IS
+'largest quantity, in whole lots, that an order may have: its notional / leverage + notional * fee_rate is at most free_collateral. Linear: free_collateral * leverage / (price * multiplier * (1 + fee_rate * leverage)); inverse: free_collateral * leverage * price / (multiplier * (1 + fee_rate * leverage)); rounded down, once, to a multiple of lot. 0 when free_collateral is not above zero. Against a position of the other side, of opposing_qty contracts with an initial margin of opposing_margin, the order first closes that one: its margin becomes free, and that part of the order needs none. Linear: ((free_collateral + opposing_margin) * leverage + opposing_qty * multiplier * price) / (price * multiplier * (1 + fee_rate * leverage)), inverse likewise; but at least opposing_qty, because an order that only reduces always fits. Closed is at price: pass the free_collateral that there would be with the mark at price. Pass it in units of the asset, rounded down, and margin and fee still fit when they are rounded up together. Examples: 100 at 10x and price 50 is 20; with a short of 8 there, margined with 40, it is 36: 8 to close it and 28 that need 140. Errors: 22023 unless all are finite, price, leverage, lot and multiplier above zero, fee_rate from 0 to less than 1, opposing_qty and opposing_margin >= 0';
 
 CREATE FUNCTION risk.funding_payment(
 	qty numeric,
@@ -78,7 +80,7 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'risk_margin_level';
 
 COMMENT ON FUNCTION risk.margin_level(numeric, numeric) IS
-'margin level in percent: equity * 100 / requirement (maintenance margin, and the liquidation fee where it is reserved), at least 16 significant digits; liquidation is near 100. Example: 1,500 against 500 is 300. NULL without a requirement. Errors: 22023 unless both are finite and requirement >= 0';
+'margin level in percent: equity * 100 / requirement (maintenance margin and liquidation fee), at least 16 significant digits; liquidation is near 100. Example: 1,500 against 500 is 300. NULL without a requirement. Errors: 22023 unless both are finite and requirement >= 0';
 
 CREATE FUNCTION risk.risk_ratio(
 	equity numeric,
@@ -172,7 +174,7 @@ CREATE AGGREGATE risk.sum_notional(
 );
 
 COMMENT ON AGGREGATE risk.sum_notional(numeric, numeric, numeric, text) IS
-'sum of risk.notional over positions, in the settlement asset. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
+'sum of risk.notional over positions, in the settlement asset; a flat one counts as 0. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
 
 CREATE FUNCTION risk.sum_maintenance_margin_step(internal, numeric, numeric, numeric[], numeric[], numeric, text)
 RETURNS internal
@@ -191,7 +193,27 @@ CREATE AGGREGATE risk.sum_maintenance_margin(
 );
 
 COMMENT ON AGGREGATE risk.sum_maintenance_margin(numeric, numeric, numeric[], numeric[], numeric, text) IS
-'sum of risk.maintenance_margin by tiers over positions, in the settlement asset. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
+'sum of risk.maintenance_margin by tiers over positions, in the settlement asset; a flat one counts as 0. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
+
+CREATE FUNCTION risk.sum_liquidation_requirement_step(internal, numeric, numeric, numeric[], numeric[], numeric, numeric, text)
+RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'risk_sum_liquidation_requirement_step';
+
+COMMENT ON FUNCTION risk.sum_liquidation_requirement_step(internal, numeric, numeric, numeric[], numeric[], numeric, numeric, text) IS
+'part of the aggregates risk.sum_...: not to be called';
+
+CREATE AGGREGATE risk.sum_liquidation_requirement(
+	qty numeric, price numeric, tier_floors numeric[], tier_rates numeric[], liquidation_fee_rate numeric,
+	multiplier numeric, kind text)
+(
+	SFUNC = risk.sum_liquidation_requirement_step, STYPE = internal, SSPACE = 64,
+	FINALFUNC = risk.sum_result, COMBINEFUNC = risk.sum_combine,
+	SERIALFUNC = risk.sum_serialize, DESERIALFUNC = risk.sum_deserialize, PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE risk.sum_liquidation_requirement(numeric, numeric, numeric[], numeric[], numeric, numeric, text) IS
+'sum of risk.liquidation_requirement over positions, in the settlement asset; a flat one counts as 0. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
 
 CREATE FUNCTION risk.sum_initial_margin_step(internal, numeric, numeric, numeric, int, numeric, text)
 RETURNS internal
@@ -210,4 +232,4 @@ CREATE AGGREGATE risk.sum_initial_margin(
 );
 
 COMMENT ON AGGREGATE risk.sum_initial_margin(numeric, numeric, numeric, int, numeric, text) IS
-'sum of risk.initial_margin over positions, each rounded up to scale decimals, in the settlement asset. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';
+'sum of risk.initial_margin over positions, each rounded up to scale decimals, in the settlement asset; a flat one counts as 0. A row with a NULL is left out; NULL when no row is left. Exact. Errors: as that function';

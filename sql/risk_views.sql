@@ -10,6 +10,11 @@
 -- The formulas are the C functions of formulas.sql; here is only what goes
 -- into them: the mark, the tier, and the other positions of the account.
 --
+-- Maintenance margin and liquidation fee go by the policy in force of the
+-- account.  The rate of the fee is that of the size at entry: it does not move
+-- with the price, so one rate holds at the mark and at the liquidation price,
+-- and what is required there is the equity exactly.
+--
 -- A position without a mark is valued at its cost, with profit 0 and margins
 -- on abs(cost), wherever it counts towards its account.  Its own row in
 -- position_risk shows NULL for all that depends on the mark.
@@ -28,15 +33,17 @@ BEGIN
 		   sum(t.notional_floor * t.rate_step) OVER tiers AS maintenance_deduction,
 		   t.max_leverage,
 		   t.stated_rate,
-		   t.margin_scale
-	  FROM (SELECT m.instrument_id, m.notional_floor, r.maintenance_rate, m.max_leverage, m.notional_cap,
+		   t.margin_scale,
+		   t.maintenance_amount
+	  FROM (SELECT m.instrument_id, m.notional_floor, r.maintenance_rate, m.max_leverage, m.notional_cap, m.maintenance_amount,
 				   m.maintenance_rate AS stated_rate, r.margin_scale,
 				   r.maintenance_rate - lag(r.maintenance_rate, 1, 0::numeric)
 						OVER (PARTITION BY m.instrument_id ORDER BY m.notional_floor) AS rate_step
-			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage, g.notional_cap
+			  FROM (SELECT g.instrument_id, g.notional_floor, g.maintenance_rate, g.max_leverage, g.notional_cap,
+						   g.maintenance_amount
 					  FROM ledger.margin_tier g
 					UNION ALL
-					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric, NULL::numeric
+					SELECT i.instrument_id, 0::numeric, 0::numeric, 1::numeric, NULL::numeric, 0::numeric
 					  FROM ledger.instrument i
 					 WHERE NOT EXISTS (SELECT FROM ledger.margin_tier z
 										WHERE z.instrument_id = i.instrument_id
@@ -67,6 +74,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.risk_limit.stated_rate IS 'The rate as ledger.margin_tier states it.';
 	COMMENT ON COLUMN ledger.risk_limit.margin_scale IS 'What the stated rates are multiplied with, as ledger.margin_scale says for the time of the mark; rates are bounded by risk.scaled_rate(), and the deductions derived from the rates that result.';
 
+	COMMENT ON COLUMN ledger.risk_limit.maintenance_amount IS 'The maintenance margin of a position of that size at entry, for accounts whose policy takes it as an amount. Not scaled.';
+
 	-- The limits of an instrument come as arrays, so that they can be read
 	-- once for each instrument and not for each position.  OFFSET 0, here and
 	-- below: what is inside is computed once for each row, not once for each
@@ -83,22 +92,38 @@ BEGIN
 		   l.floors AS tier_floors,
 		   l.rates AS tier_rates,
 		   g.leverage,
-		   l.cap AS notional_cap
+		   l.cap AS notional_cap,
+		   g.maintenance_basis,
+		   g.fee_rate AS liquidation_fee_rate,
+		   g.fee AS liquidation_fee,
+		   g.maintenance_margin + g.fee AS liquidation_requirement,
+		   a.liquidation_trigger
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
 	 CROSS JOIN LATERAL (
+		SELECT coalesce(n.parent_id, n.account_id) AS chooser, y.*
+		  FROM ledger.account n
+		  LEFT JOIN LATERAL (
+			SELECT * FROM ledger.policy y
+			 WHERE y.policy_code = n.policy_code
+			 ORDER BY y.version DESC
+			 LIMIT 1) y ON true
+		 WHERE n.book_id = p.book_id AND n.account_id = p.account_id
+		OFFSET 0) a
+	 CROSS JOIN LATERAL (
 		SELECT (SELECT n.leverage
 				  FROM ledger.margin_setting n
 				 WHERE n.book_id = p.book_id AND n.instrument_id = p.instrument_id
-				   AND n.account_id = (SELECT coalesce(a.parent_id, a.account_id) FROM ledger.account a
-										WHERE a.book_id = p.book_id AND a.account_id = p.account_id)) AS leverage
+				   AND n.account_id = a.chooser) AS leverage
 		OFFSET 0) c
 	 CROSS JOIN LATERAL (
 		SELECT array_agg(r.notional_floor ORDER BY r.notional_floor) AS floors,
 			   array_agg(r.maintenance_rate ORDER BY r.notional_floor) AS rates,
 			   array_agg(r.max_leverage ORDER BY r.notional_floor) AS leverages,
+			   array_agg(r.maintenance_amount ORDER BY r.notional_floor) AS amounts,
+			   max(r.margin_scale) AS margin_scale,
 			   (array_agg(r.notional_cap ORDER BY r.notional_floor DESC))[1] AS cap
 		  FROM ledger.risk_limit r
 		 WHERE r.instrument_id = p.instrument_id) l
@@ -117,14 +142,31 @@ BEGIN
 				AS notional
 		OFFSET 0) v
 	 CROSS JOIN LATERAL (
-		SELECT risk.maintenance_margin(v.notional, 1, l.floors, l.rates) AS maintenance_margin,
+		SELECT coalesce(a.maintenance_basis, 'mark') AS maintenance_basis,
+			   CASE a.maintenance_basis
+			   WHEN 'entry' THEN risk.maintenance_margin(abs(p.cost), l.floors, l.rates)
+			   WHEN 'amount' THEN l.amounts[risk.margin_tier(abs(p.cost), l.floors, l.rates)]
+			   ELSE risk.maintenance_margin(v.notional, l.floors, l.rates)
+			   END AS maintenance_margin,
 			   CASE WHEN i.open_interest_lo IS NULL THEN risk.initial_margin(v.notional, e.leverage, s.scale)
 					ELSE risk.initial_margin(v.notional, e.leverage, s.scale,
 											 o.qty, i.open_interest_lo, i.open_interest_hi)
 			   END AS initial_margin,
-			   e.leverage
+			   e.leverage,
+			   e.fee_rate,
+			   CASE WHEN a.liquidation_fee_base IS NULL THEN 0
+					ELSE risk.liquidation_fee(v.notional, e.fee_rate) END AS fee
 		  FROM (
-			SELECT coalesce(risk.leverage_in_force(t.max_leverage, c.leverage), t.max_leverage) AS leverage
+			SELECT coalesce(risk.leverage_in_force(t.max_leverage, c.leverage), t.max_leverage) AS leverage,
+				   CASE WHEN a.liquidation_fee_base IS NULL THEN 0
+						ELSE risk.liquidation_fee_rate(
+								notional => abs(p.cost), base_rate => a.liquidation_fee_base,
+								by_size => CASE WHEN i.reference_notional IS NULL THEN 0 ELSE a.liquidation_fee_by_size END,
+								reference_notional => coalesce(i.reference_notional, 1),
+								by_volatility => a.liquidation_fee_by_volatility, volatility_ratio => l.margin_scale,
+								by_depth => a.liquidation_fee_by_depth, depth_ratio => i.depth_ratio,
+								minimum_rate => a.liquidation_fee_minimum, maximum_rate => a.liquidation_fee_maximum)
+				   END AS fee_rate
 			  FROM (SELECT l.leverages[risk.margin_tier(v.notional, l.floors, l.rates)] AS max_leverage OFFSET 0) t
 			OFFSET 0) e
 		OFFSET 0) g
@@ -145,12 +187,18 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.mark_observed_at IS 'When the mark price was observed.';
 	COMMENT ON COLUMN ledger.position_value.unrealized_pnl IS 'Profit (above zero) or loss at the mark; 0 without a mark.';
 	COMMENT ON COLUMN ledger.position_value.notional IS 'Size at the mark; abs(cost) without a mark.';
-	COMMENT ON COLUMN ledger.position_value.maintenance_margin IS 'Maintenance margin of that notional.';
+	COMMENT ON COLUMN ledger.position_value.maintenance_margin IS 'Maintenance margin: of that notional, of the notional at entry, or an amount, as maintenance_basis says.';
 	COMMENT ON COLUMN ledger.position_value.initial_margin IS 'Initial margin of that notional at that leverage, more where it grows with the open interest, rounded up to the scale of the asset.';
 	COMMENT ON COLUMN ledger.position_value.tier_floors IS 'Floors of the tiers of the instrument, ascending; as in ledger.risk_limit.';
 	COMMENT ON COLUMN ledger.position_value.tier_rates IS 'Maintenance rates of these tiers.';
 	COMMENT ON COLUMN ledger.position_value.leverage IS 'The leverage that it is margined at: what the trader chose in ledger.margin_setting, at most the highest of its tier, which holds without a choice.';
 	COMMENT ON COLUMN ledger.position_value.notional_cap IS 'The largest notional that a position in the instrument may have; NULL: no limit.';
+
+	COMMENT ON COLUMN ledger.position_value.maintenance_basis IS 'What the maintenance margin is taken on, by the policy of the account: mark, entry or amount.';
+	COMMENT ON COLUMN ledger.position_value.liquidation_fee_rate IS 'Rate of the liquidation fee, risk.liquidation_fee_rate() of the notional at entry, abs(cost), by the policy of the account; 0: no fee.';
+	COMMENT ON COLUMN ledger.position_value.liquidation_fee IS 'Liquidation fee on the whole position at the mark: notional * liquidation_fee_rate. Exact; what is charged is rounded, see risk.liquidation_fee().';
+	COMMENT ON COLUMN ledger.position_value.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the position adds to the requirement of its account.';
+	COMMENT ON COLUMN ledger.position_value.liquidation_trigger IS 'Whether the account is to be liquidated below its requirement, or at_or_below, by its policy.';
 
 	-- Bankruptcy price: of one position, where the account's equity is zero.
 	-- Of several, each may lose its share of the equity from the mark on:
@@ -170,7 +218,10 @@ BEGIN
 		   trim_scale(CASE WHEN risk.unrealized_pnl_at_cost(v.qty, v.cost, z.price, v.multiplier, v.kind) < -c.limit
 						   THEN z.price + sign(v.qty) * ('1e-' || scale(z.price))::numeric
 						   ELSE z.price END) AS bankruptcy_price,
-		   trim_scale(sign(v.qty) * (v.mark_price - q.price) / v.mark_price * 100) AS distance_percent
+		   trim_scale(sign(v.qty) * (v.mark_price - q.price) / v.mark_price * 100) AS distance_percent,
+		   v.liquidation_fee_rate,
+		   CASE WHEN v.mark_price IS NOT NULL THEN v.liquidation_fee END AS liquidation_fee,
+		   CASE WHEN v.mark_price IS NOT NULL THEN v.liquidation_requirement END AS liquidation_requirement
 	  FROM (SELECT p.*,
 				   b.amount + CASE WHEN p.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -180,7 +231,8 @@ BEGIN
 				   count(*) OVER account AS account_positions,
 				   sum(p.unrealized_pnl) OVER account AS account_pnl,
 				   sum(p.notional) OVER account AS account_notional,
-				   sum(p.maintenance_margin) OVER account AS account_maintenance
+				   sum(p.maintenance_margin) OVER account AS account_maintenance,
+				   sum(p.liquidation_requirement) OVER account AS account_requirement
 			  FROM ledger.position_value p
 			 CROSS JOIN LATERAL (
 				SELECT n.amount FROM ledger.balance n
@@ -188,12 +240,23 @@ BEGIN
 				OFFSET 0) b
 			WINDOW account AS (PARTITION BY p.book_id, p.account_id)) v
 	 CROSS JOIN LATERAL (
-		SELECT risk.liquidation_price_at_cost(
-					qty => v.qty, cost => v.cost, balance => v.balance,
-					tier_floors => v.tier_floors, tier_rates => v.tier_rates,
-					other_pnl => v.account_pnl - v.unrealized_pnl,
-					other_maintenance => v.account_maintenance - v.maintenance_margin,
-					multiplier => v.multiplier, kind => v.kind) AS price
+		SELECT CASE WHEN v.maintenance_basis = 'mark'
+					THEN risk.liquidation_price_at_cost(
+							qty => v.qty, cost => v.cost, balance => v.balance,
+							tier_floors => v.tier_floors, tier_rates => v.tier_rates,
+							other_pnl => o.pnl, other_maintenance => o.requirement,
+							close_fee_rate => v.liquidation_fee_rate,
+							multiplier => v.multiplier, kind => v.kind)
+					-- does not move with the price
+					ELSE risk.liquidation_price_at_cost(
+							qty => v.qty, cost => v.cost, balance => v.balance,
+							maintenance_rate => 0, maintenance_amount => v.maintenance_margin,
+							other_pnl => o.pnl, other_maintenance => o.requirement,
+							close_fee_rate => v.liquidation_fee_rate,
+							multiplier => v.multiplier, kind => v.kind)
+			   END AS price
+		  FROM (SELECT v.account_pnl - v.unrealized_pnl AS pnl,
+					   v.account_requirement - v.liquidation_requirement AS requirement) o
 		OFFSET 0) q
 	 CROSS JOIN LATERAL (
 		SELECT CASE WHEN v.account_positions = 1 THEN v.balance
@@ -227,11 +290,14 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.mark_observed_at IS 'When the mark price was observed.';
 	COMMENT ON COLUMN ledger.position_risk.unrealized_pnl IS 'Profit (above zero) or loss at the mark.';
 	COMMENT ON COLUMN ledger.position_risk.notional IS 'Size at the mark.';
-	COMMENT ON COLUMN ledger.position_risk.maintenance_margin IS 'Maintenance margin at the mark, of the tier that holds there.';
+	COMMENT ON COLUMN ledger.position_risk.maintenance_margin IS 'Maintenance margin at the mark, of the tier that holds there; or at entry, or an amount, by the policy of the account.';
 	COMMENT ON COLUMN ledger.position_risk.initial_margin IS 'Initial margin at the mark, at the leverage the trader chose, at most the highest of the tier that holds there.';
-	COMMENT ON COLUMN ledger.position_risk.liquidation_price IS 'Price at which the equity of the account is its maintenance margin, all other prices unchanged, in the tier that holds at that price. NULL when there is none: a long position is then safe at every price, a short one below its maintenance at every price.';
+	COMMENT ON COLUMN ledger.position_risk.liquidation_price IS 'Price at which the equity of the account is what is required of it, maintenance margin and liquidation fee, all other prices unchanged, in the tier that holds at that price and with liquidation_fee_rate. NULL when there is none: a long position is then safe at every price, a short one below its requirement at every price.';
 	COMMENT ON COLUMN ledger.position_risk.bankruptcy_price IS 'Price at which the position has used up its share of the equity of the account, in proportion to maintenance margin, or to notional when there is none; rounded so that closing there leaves nothing for others to pay. With one position, the price at which the equity is zero. NULL when no price above zero does that.';
 	COMMENT ON COLUMN ledger.position_risk.distance_percent IS 'How far the mark can move towards the liquidation price, in percent of the mark; below zero when it has passed it.';
+	COMMENT ON COLUMN ledger.position_risk.liquidation_fee_rate IS 'Rate of the liquidation fee, by the policy of the account, of the size at entry: it does not move with the price. 0: no fee.';
+	COMMENT ON COLUMN ledger.position_risk.liquidation_fee IS 'Liquidation fee on the whole position at the mark, before it is rounded to be charged.';
+	COMMENT ON COLUMN ledger.position_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee.';
 
 	CREATE OR REPLACE VIEW ledger.account_risk AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
@@ -242,11 +308,13 @@ BEGIN
 									   r.order_reserve)
 		   END AS withdrawable,
 		   r.notional,
-		   trim_scale(risk.margin_level(e.equity, r.maintenance_margin)) AS margin_level,
+		   trim_scale(risk.margin_level(e.equity, e.requirement)) AS margin_level,
 		   trim_scale(risk.margin_ratio(e.equity, r.notional)) AS margin_ratio,
-		   trim_scale(risk.risk_ratio(e.equity, r.maintenance_margin)) AS risk_ratio,
+		   trim_scale(risk.risk_ratio(e.equity, e.requirement)) AS risk_ratio,
 		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage,
-		   r.order_reserve, r.parent_id
+		   r.order_reserve, r.parent_id,
+		   r.liquidation_fee, e.requirement AS liquidation_requirement,
+		   coalesce(risk.is_liquidatable(e.equity, e.requirement, r.liquidation_trigger), false) AS liquidatable
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -259,6 +327,9 @@ BEGIN
 				   coalesce(sum(v.notional), 0) AS notional,
 				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
 				   coalesce(sum(v.maintenance_margin), 0) AS maintenance_margin,
+				   coalesce(sum(v.liquidation_fee), 0) AS liquidation_fee,
+				   -- one policy for all positions; NULL without one
+				   min(v.liquidation_trigger) AS liquidation_trigger,
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
 							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
 			  FROM ledger.account a
@@ -270,7 +341,8 @@ BEGIN
 			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
 			 GROUP BY a.book_id, a.account_id, b.amount, b.floor) r
 	 CROSS JOIN LATERAL (
-		SELECT r.balance + r.unrealized_pnl AS equity
+		SELECT r.balance + r.unrealized_pnl AS equity,
+			   r.maintenance_margin + r.liquidation_fee AS requirement
 		OFFSET 0) e;
 
 	COMMENT ON VIEW ledger.account_risk IS
@@ -288,12 +360,15 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve: what new orders and positions may use. Below zero when more is bound than there is.';
 	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders hold, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / maintenance_margin in percent: liquidation is near 100. NULL without a maintenance margin.';
+	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100. NULL without a requirement.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
-	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'maintenance_margin / equity in percent. NULL when the equity is not above zero.';
+	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
+	COMMENT ON COLUMN ledger.account_risk.liquidation_fee IS 'Sum over the open positions, before it is rounded to be charged.';
+	COMMENT ON COLUMN ledger.account_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the equity is compared with.';
+	COMMENT ON COLUMN ledger.account_risk.liquidatable IS 'Whether there is a position and the equity is below liquidation_requirement, or also at it where the policy says at_or_below.';
 
 	CREATE OR REPLACE VIEW ledger.open_interest AS
 	SELECT p.book_id, p.instrument_id, p.open_interest, i.open_interest_limit,

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(risk_effective_leverage);
 PG_FUNCTION_INFO_V1(risk_sum_unrealized_pnl_step);
 PG_FUNCTION_INFO_V1(risk_sum_notional_step);
 PG_FUNCTION_INFO_V1(risk_sum_maintenance_margin_step);
+PG_FUNCTION_INFO_V1(risk_sum_liquidation_requirement_step);
 PG_FUNCTION_INFO_V1(risk_sum_initial_margin_step);
 PG_FUNCTION_INFO_V1(risk_sum_result);
 PG_FUNCTION_INFO_V1(risk_sum_combine);
@@ -72,7 +73,10 @@ risk_free_collateral(PG_FUNCTION_ARGS)
 															 c.order_reserve, c.holds)));
 }
 
-/* free_collateral, price, leverage, lot, fee_rate, multiplier, kind */
+/*
+ * free_collateral, price, leverage, lot, fee_rate, multiplier, kind,
+ * opposing_qty, opposing_margin
+ */
 Datum
 risk_max_order_qty(PG_FUNCTION_ARGS)
 {
@@ -82,6 +86,8 @@ risk_max_order_qty(PG_FUNCTION_ARGS)
 	Decimal		lot;
 	Decimal		fee_rate;
 	Decimal		multiplier;
+	Decimal		opposing_qty;
+	Decimal		opposing_margin;
 
 	read_number(fcinfo, 0, "free_collateral", ARG_FINITE, &free_collateral);
 	read_number(fcinfo, 1, "price", ARG_POSITIVE, &price);
@@ -89,8 +95,11 @@ risk_max_order_qty(PG_FUNCTION_ARGS)
 	read_number(fcinfo, 3, "lot", ARG_POSITIVE, &lot);
 	read_number(fcinfo, 4, "fee_rate", ARG_RATE, &fee_rate);
 	read_number(fcinfo, 5, "multiplier", ARG_POSITIVE, &multiplier);
+	read_number(fcinfo, 7, "opposing_qty", ARG_NOT_NEGATIVE, &opposing_qty);
+	read_number(fcinfo, 8, "opposing_margin", ARG_NOT_NEGATIVE, &opposing_margin);
 	PG_RETURN_NUMERIC(dec_to_numeric(largest_order(read_kind(fcinfo, 6), free_collateral, price,
-												   leverage, fee_rate, lot, multiplier)));
+												   leverage, fee_rate, lot, multiplier,
+												   opposing_qty, opposing_margin)));
 }
 
 /* qty, index_then, index_now, multiplier */
@@ -259,6 +268,23 @@ risk_sum_maintenance_margin_step(PG_FUNCTION_ARGS)
 	tiers = read_tiers(fcinfo, 3);
 	return add_to_sum(fcinfo, context,
 					  maintenance_margin_by_tiers(tiers, dec_absolute(read_value(fcinfo, 2, 5, 6))));
+}
+
+/* qty, price, tier_floors, tier_rates, liquidation_fee_rate, multiplier, kind */
+Datum
+risk_sum_liquidation_requirement_step(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	Decimal		fee_rate;
+	Decimal		notional;
+	Decimal		maintenance;
+
+	if (!is_summed(fcinfo, 7, &context))
+		RETURN_SUM_AS_IT_IS();
+	read_number(fcinfo, 5, "liquidation_fee_rate", ARG_RATE, &fee_rate);
+	notional = dec_absolute(read_value(fcinfo, 2, 6, 7));
+	maintenance = maintenance_margin_by_tiers(read_tiers(fcinfo, 3), notional);
+	return add_to_sum(fcinfo, context, liquidation_requirement(notional, maintenance, fee_rate));
 }
 
 /* qty, price, leverage, scale, multiplier, kind */

@@ -35,6 +35,11 @@ judge_number(FixedInt fixed, int scale, Numeric numeric, const char *name, ArgDo
 	{
 		case ARG_FINITE:
 			break;
+		case ARG_NOT_ZERO:
+			if (dec_sign(value) == 0)
+				domain_error(name, "other than zero", value,
+							 "Leave flat positions out; the forms by cost take them.");
+			break;
 		case ARG_NOT_NEGATIVE:
 			if (dec_sign(value) < 0)
 				domain_error(name, "zero or more", value,
@@ -82,6 +87,17 @@ read_kind(FunctionCallInfo fcinfo, int n)
 	if (VARSIZE_ANY_EXHDR(kind) == 6 && memcmp(VARDATA_ANY(kind), "linear", 6) == 0)
 		return CONTRACT_LINEAR;
 	return contract_kind(text_to_cstring(kind));
+}
+
+LiquidationTrigger
+read_trigger(FunctionCallInfo fcinfo, int n)
+{
+	text	   *trigger = PG_GETARG_TEXT_PP(n);
+
+	/* without a copy: it is asked for every row */
+	if (VARSIZE_ANY_EXHDR(trigger) == 11 && memcmp(VARDATA_ANY(trigger), "at_or_below", 11) == 0)
+		return TRIGGER_AT_OR_BELOW;
+	return liquidation_trigger(text_to_cstring(trigger));
 }
 
 /*

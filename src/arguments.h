@@ -18,6 +18,7 @@
 typedef enum ArgDomain
 {
 	ARG_FINITE,					/* any number */
+	ARG_NOT_ZERO,
 	ARG_NOT_NEGATIVE,
 	ARG_POSITIVE,
 	ARG_ONE_OR_MORE,
@@ -28,6 +29,7 @@ extern void judge_number(FixedInt value, int scale, Numeric numeric,
 						 const char *name, ArgDomain domain);
 extern int	read_scale(FunctionCallInfo fcinfo, int n);
 extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
+extern LiquidationTrigger read_trigger(FunctionCallInfo fcinfo, int n);
 extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
 
 /* Argument n, which is called name, refused when outside of its domain. */
@@ -41,8 +43,8 @@ read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain,
 	value->fixed.scale = rest.scale;
 	value->numeric = rest.numeric;
 	if (rest.numeric != NULL ||
-		(domain != ARG_FINITE && rest.sign < 0) ||
-		(domain == ARG_POSITIVE && rest.sign == 0) ||
+		(domain != ARG_FINITE && domain != ARG_NOT_ZERO && rest.sign < 0) ||
+		((domain == ARG_POSITIVE || domain == ARG_NOT_ZERO) && rest.sign == 0) ||
 		domain == ARG_ONE_OR_MORE ||
 		(domain == ARG_RATE && rest.sign > 0 &&
 		 (rest.scale > 38 || fixed_magnitude(value->fixed.value) >= fixed_power(rest.scale))))

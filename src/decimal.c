@@ -364,6 +364,12 @@ decimal_round(Numeric a, int scale, DecimalRounding rounding)
 	return dec_to_numeric(dec_round(dec_from_numeric(a), scale, rounding));
 }
 
+Numeric
+decimal_ln(Numeric a)
+{
+	return call1(numeric_ln, a);
+}
+
 bool
 decimal_is_finite(Numeric a)
 {

@@ -58,6 +58,12 @@ extern Numeric decimal_divide_rounded(Numeric a, Numeric b, int scale,
 /* a with exactly scale digits after the point */
 extern Numeric decimal_round(Numeric a, int scale, DecimalRounding rounding);
 
+/*
+ * the natural logarithm of a > 0, as SQL's ln gives it: at least 16
+ * significant digits, and not fewer decimals than a has
+ */
+extern Numeric decimal_ln(Numeric a);
+
 extern bool decimal_is_finite(Numeric a);	/* neither NaN nor infinite */
 extern int	decimal_scale(Numeric a);	/* digits after the point, trailing
 										 * zeros not counted */

@@ -31,6 +31,22 @@ contract_kind(const char *name)
 			 errhint("Use one of these.")));
 }
 
+/* Likewise of the triggers of a liquidation. */
+LiquidationTrigger
+liquidation_trigger(const char *name)
+{
+	if (strcmp(name, "below") == 0)
+		return TRIGGER_BELOW;
+	if (strcmp(name, "at_or_below") == 0)
+		return TRIGGER_AT_OR_BELOW;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown trigger of liquidations \"%.60s\"", name),
+			 errdetail("The triggers are below and at_or_below."),
+			 errhint("Use one of these.")));
+}
+
 /*
  * The cumulative amounts of tiers, derived from floors and rates: they make
  * the maintenance margin continuous from tier to tier.
@@ -165,23 +181,37 @@ account_free_collateral(Decimal balance, Decimal pnl, Decimal initial_margin,
  *	linear	F L / (k P (1 + f L))
  *	inverse	F L P / (k (1 + f L))
  *
- * The number of lots is rounded down once, from the exact quotient.
+ * Against an opposing position of q0 contracts it closes that one first.  What
+ * that one is margined with, IM0, becomes free, and the first q0 contracts need
+ * no margin, though the fee: with N0 their notional at the order's price,
+ *
+ *	F + IM0 - (N - N0) / L - f N >= 0, so that N <= ((F + IM0) L + N0) / (1 + f L)
+ *
+ * An order that only reduces always fits.  The number of lots is rounded down
+ * once, from the exact quotient.
  */
 Decimal
 largest_order(ContractKind kind, Decimal free_collateral, Decimal price,
-			  Decimal leverage, Decimal fee_rate, Decimal lot, Decimal multiplier)
+			  Decimal leverage, Decimal fee_rate, Decimal lot, Decimal multiplier,
+			  Decimal opposing_qty, Decimal opposing_margin)
 {
-	Decimal		funds = dec_multiply(free_collateral, leverage);
+	Decimal		funds = dec_multiply(dec_add(free_collateral, opposing_margin), leverage);
+	Decimal		opposing = dec_multiply(opposing_qty, multiplier);
 	Decimal		need = dec_multiply(multiplier,
 									dec_add(dec_integer(1),
 											dec_multiply(fee_rate, leverage)));
+	Decimal		lots;
 
-	if (dec_sign(free_collateral) <= 0)
-		return dec_integer(0);
+	/* both sides times P for inverse, where N is q k / P */
 	if (kind == CONTRACT_INVERSE)
 		funds = dec_multiply(funds, price);
 	else
+	{
+		opposing = dec_multiply(opposing, price);
 		need = dec_multiply(need, price);
-	return dec_multiply(dec_divide_rounded(funds, dec_multiply(need, lot), 0, DECIMAL_DOWN),
-						lot);
+	}
+	lots = dec_max(dec_divide_rounded(dec_add(funds, opposing), dec_multiply(need, lot),
+									  0, DECIMAL_DOWN),
+				   dec_divide_rounded(opposing_qty, lot, 0, DECIMAL_DOWN));
+	return dec_sign(lots) > 0 ? dec_multiply(lots, lot) : dec_integer(0);
 }

@@ -104,6 +104,38 @@ maintenance_margin_by_tiers(const TierTable *tiers, Decimal notional)
 }
 
 /*
+ * The fee for the liquidation of a whole position, in settle: N f.  Exact: it
+ * is a part of the requirement, and becomes whole units only when it is
+ * charged.
+ */
+fixed_inline Decimal
+liquidation_fee(Decimal notional, Decimal fee_rate)
+{
+	return dec_multiply(notional, fee_rate);
+}
+
+/*
+ * What the equity has to be for a position, in settle: its maintenance margin,
+ * whatever that is taken on, and the liquidation fee on the whole of it.
+ */
+fixed_inline Decimal
+liquidation_requirement(Decimal notional, Decimal maintenance, Decimal fee_rate)
+{
+	if (dec_sign(fee_rate) == 0)
+		return maintenance;
+	return dec_add(maintenance, liquidation_fee(notional, fee_rate));
+}
+
+/* Is the equity too low for what is required? */
+fixed_inline bool
+requirement_is_breached(Decimal equity, Decimal requirement, LiquidationTrigger trigger)
+{
+	int			order = dec_compare(equity, requirement);
+
+	return order < 0 || (order == 0 && trigger == TRIGGER_AT_OR_BELOW);
+}
+
+/*
  * Margin needed to open a position, in settle: N / leverage, rounded up to the
  * scale of the asset, so that it is never a fraction short.
  */
@@ -240,28 +272,25 @@ holding_zero_equity_price(const Holding *holding, Decimal funds,
 }
 
 /*
- * Is the equity at or below what is required, at this mark?
+ * Is the equity too low for what is required, where the position has a value V
+ * and a maintenance margin MM?
  *
- *	W + u_other + u <= MM_other + MM + f N
+ *	W + u_other + V - C < MM_other + MM + f |V|, or at most that
  *
  * False without a position: then there is nothing to liquidate.
  */
 fixed_inline bool
 holding_is_liquidatable(const Holding *holding, const Surroundings *account,
-						Maintenance maintenance, Decimal close_fee_rate,
-						Decimal mark_price)
+						Decimal value, Decimal maintenance, Decimal fee_rate,
+						LiquidationTrigger trigger)
 {
-	Decimal		value = holding_value(holding->kind, holding->qty, mark_price,
-									  holding->multiplier);
-	Decimal		notional = dec_absolute(value);
 	Decimal		equity = dec_add(dec_add(account->balance, account->other_pnl),
 								 dec_subtract(value, holding->cost));
-	Decimal		requirement = dec_add(account->other_maintenance,
-									  maintenance_margin(notional, maintenance));
+	Decimal		requirement = liquidation_requirement(dec_absolute(value),
+													  dec_add(account->other_maintenance, maintenance),
+													  fee_rate);
 
-	if (dec_sign(close_fee_rate) != 0)
-		requirement = dec_add(requirement, dec_multiply(notional, close_fee_rate));
-	return dec_sign(notional) != 0 && dec_compare(equity, requirement) <= 0;
+	return dec_sign(value) != 0 && requirement_is_breached(equity, requirement, trigger);
 }
 
 #endif							/* RISK_FORMULAS_H */

@@ -10,7 +10,8 @@
  * Names in the comments: q signed quantity, s its sign, k multiplier, P price,
  * E average entry price, C signed cost, V value, N notional, u profit not yet
  * realised, W balance, m maintenance rate, c cumulative maintenance amount, f
- * closing fee rate.  "Settle" is one unit of the settlement asset.
+ * rate of the fee for closing, by choice or in a liquidation.  "Settle" is one
+ * unit of the settlement asset.
  */
 #ifndef RISK_MARGIN_H
 #define RISK_MARGIN_H
@@ -67,7 +68,27 @@ typedef struct Maintenance
 	Decimal		amount;
 } Maintenance;
 
-extern ContractKind contract_kind(const char *name);	/* 22023 */
+/* Which equity is liquidated: one below its requirement, or also one at it. */
+typedef enum LiquidationTrigger
+{
+	TRIGGER_BELOW,
+	TRIGGER_AT_OR_BELOW
+} LiquidationTrigger;
+
+/* What a venue takes for a liquidation: see liquidation_fee_rate(). */
+typedef struct LiquidationFee
+{
+	Decimal		base;
+	Decimal		by_size;
+	Decimal		by_volatility;
+	Decimal		by_depth;
+	Decimal		minimum;
+	Decimal		maximum;
+} LiquidationFee;
+
+/* 22023 for other names */
+extern ContractKind contract_kind(const char *name);
+extern LiquidationTrigger liquidation_trigger(const char *name);
 
 /* formulas.c; those of formulas.h are inline */
 
@@ -90,7 +111,17 @@ extern Decimal account_free_collateral(Decimal balance, Decimal pnl,
 									   Decimal order_reserve, Decimal holds);
 extern Decimal largest_order(ContractKind kind, Decimal free_collateral,
 							 Decimal price, Decimal leverage, Decimal fee_rate,
-							 Decimal lot, Decimal multiplier);
+							 Decimal lot, Decimal multiplier,
+							 Decimal opposing_qty, Decimal opposing_margin);
+
+/* liquidation_fee.c */
+
+extern Decimal liquidation_fee_rate(const LiquidationFee *fee, Decimal notional,
+									Decimal reference_notional,
+									Decimal volatility_ratio,
+									Decimal depth_ratio);
+extern Decimal liquidation_fee_charged(Decimal notional, Decimal fee_rate,
+									   int scale, Decimal available);
 
 /* margin.c: the same in Numeric, for posting, and what a trade does */
 

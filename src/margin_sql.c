@@ -4,7 +4,9 @@
  *
  * All functions are declared STRICT in sql/formulas.sql, which also says what
  * each one returns.  Most come in two forms that differ in one argument: the
- * exact cost of the position, or the entry price to make it from.
+ * exact cost of the position, or the entry price to make it from.  Rows of a
+ * table of positions go to the first, which takes a flat one; a question that
+ * is asked with a price is not meant for a quantity of zero, which is refused.
  */
 #include "postgres.h"
 
@@ -19,7 +21,11 @@ PG_FUNCTION_INFO_V1(risk_entry_price);
 PG_FUNCTION_INFO_V1(risk_margin_tier);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin);
 PG_FUNCTION_INFO_V1(risk_maintenance_margin_by_tiers);
+PG_FUNCTION_INFO_V1(risk_maintenance_margin_of_notional);
 PG_FUNCTION_INFO_V1(risk_liquidation_requirement);
+PG_FUNCTION_INFO_V1(risk_liquidation_fee_rate);
+PG_FUNCTION_INFO_V1(risk_liquidation_fee);
+PG_FUNCTION_INFO_V1(risk_liquidation_fee_charged);
 PG_FUNCTION_INFO_V1(risk_initial_margin);
 PG_FUNCTION_INFO_V1(risk_liquidation_price);
 PG_FUNCTION_INFO_V1(risk_liquidation_price_at_cost);
@@ -27,6 +33,9 @@ PG_FUNCTION_INFO_V1(risk_liquidation_price_by_tiers);
 PG_FUNCTION_INFO_V1(risk_liquidation_price_by_tiers_at_cost);
 PG_FUNCTION_INFO_V1(risk_is_liquidatable);
 PG_FUNCTION_INFO_V1(risk_is_liquidatable_at_cost);
+PG_FUNCTION_INFO_V1(risk_is_liquidatable_by_tiers);
+PG_FUNCTION_INFO_V1(risk_is_liquidatable_by_tiers_at_cost);
+PG_FUNCTION_INFO_V1(risk_is_liquidatable_by_requirement);
 PG_FUNCTION_INFO_V1(risk_bankruptcy_price);
 PG_FUNCTION_INFO_V1(risk_bankruptcy_price_at_cost);
 
@@ -36,7 +45,7 @@ read_holding(FunctionCallInfo fcinfo, int n, bool at_cost, int multiplier, int k
 			 Holding *holding)
 {
 	holding->kind = read_kind(fcinfo, kind);
-	read_number(fcinfo, n, "qty", ARG_FINITE, &holding->qty);
+	read_number(fcinfo, n, "qty", at_cost ? ARG_FINITE : ARG_NOT_ZERO, &holding->qty);
 	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &holding->multiplier);
 	if (at_cost)
 		read_number(fcinfo, n + 1, "cost", ARG_FINITE, &holding->cost);
@@ -135,7 +144,7 @@ read_notional(FunctionCallInfo fcinfo, int multiplier, int kind)
 	Decimal		price;
 	Decimal		contract;
 
-	read_number(fcinfo, 0, "qty", ARG_FINITE, &qty);
+	read_number(fcinfo, 0, "qty", ARG_NOT_ZERO, &qty);
 	read_number(fcinfo, 1, "price", ARG_POSITIVE, &price);
 	read_number(fcinfo, multiplier, "multiplier", ARG_POSITIVE, &contract);
 	return holding_notional(read_kind(fcinfo, kind), qty, price, contract);
@@ -197,6 +206,18 @@ risk_maintenance_margin_by_tiers(PG_FUNCTION_ARGS)
 	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin_by_tiers(tiers, notional)));
 }
 
+/* notional, tier_floors, tier_rates */
+Datum
+risk_maintenance_margin_of_notional(PG_FUNCTION_ARGS)
+{
+	Decimal		notional;
+	const TierTable *tiers;
+
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, &notional);
+	tiers = read_tiers(fcinfo, 1);
+	PG_RETURN_NUMERIC(dec_to_numeric(maintenance_margin_by_tiers(tiers, notional)));
+}
+
 /* qty, price, tier_floors, tier_rates, liquidation_fee_rate, multiplier, kind */
 Datum
 risk_liquidation_requirement(PG_FUNCTION_ARGS)
@@ -207,8 +228,76 @@ risk_liquidation_requirement(PG_FUNCTION_ARGS)
 
 	read_number(fcinfo, 4, "liquidation_fee_rate", ARG_RATE, &fee_rate);
 	tiers = read_tiers(fcinfo, 2);
-	PG_RETURN_NUMERIC(dec_to_numeric(dec_add(maintenance_margin_by_tiers(tiers, notional),
-											 dec_multiply(notional, fee_rate))));
+	PG_RETURN_NUMERIC(dec_to_numeric(liquidation_requirement(notional,
+															 maintenance_margin_by_tiers(tiers, notional),
+															 fee_rate)));
+}
+
+/*
+ * notional, base_rate, by_size, reference_notional, by_volatility,
+ * volatility_ratio, by_depth, depth_ratio, minimum_rate, maximum_rate
+ */
+Datum
+risk_liquidation_fee_rate(PG_FUNCTION_ARGS)
+{
+	LiquidationFee fee;
+	Decimal		notional;
+	Decimal		reference_notional;
+	Decimal		volatility_ratio;
+	Decimal		depth_ratio;
+
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, &notional);
+	read_number(fcinfo, 1, "base_rate", ARG_RATE, &fee.base);
+	read_number(fcinfo, 2, "by_size", ARG_NOT_NEGATIVE, &fee.by_size);
+	read_number(fcinfo, 3, "reference_notional", ARG_POSITIVE, &reference_notional);
+	read_number(fcinfo, 4, "by_volatility", ARG_NOT_NEGATIVE, &fee.by_volatility);
+	read_number(fcinfo, 5, "volatility_ratio", ARG_NOT_NEGATIVE, &volatility_ratio);
+	read_number(fcinfo, 6, "by_depth", ARG_NOT_NEGATIVE, &fee.by_depth);
+	read_number(fcinfo, 7, "depth_ratio", ARG_NOT_NEGATIVE, &depth_ratio);
+	read_number(fcinfo, 8, "minimum_rate", ARG_RATE, &fee.minimum);
+	read_number(fcinfo, 9, "maximum_rate", ARG_RATE, &fee.maximum);
+	if (dec_compare(fee.minimum, fee.maximum) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("maximum_rate must not be less than minimum_rate"),
+				 errdetail("The values given are %.60s and %.60s.",
+						   decimal_to_cstring(dec_to_numeric(fee.maximum)),
+						   decimal_to_cstring(dec_to_numeric(fee.minimum))),
+				 errhint("The rate is kept between the two.")));
+	PG_RETURN_NUMERIC(dec_to_numeric(liquidation_fee_rate(&fee, notional, reference_notional,
+														  volatility_ratio, depth_ratio)));
+}
+
+/* notional, liquidation_fee_rate */
+fixed_inline void
+read_fee(FunctionCallInfo fcinfo, Decimal *notional, Decimal *fee_rate)
+{
+	read_number(fcinfo, 0, "notional", ARG_NOT_NEGATIVE, notional);
+	read_number(fcinfo, 1, "liquidation_fee_rate", ARG_RATE, fee_rate);
+}
+
+Datum
+risk_liquidation_fee(PG_FUNCTION_ARGS)
+{
+	Decimal		notional;
+	Decimal		fee_rate;
+
+	read_fee(fcinfo, &notional, &fee_rate);
+	PG_RETURN_NUMERIC(dec_to_numeric(liquidation_fee(notional, fee_rate)));
+}
+
+/* and scale, available */
+Datum
+risk_liquidation_fee_charged(PG_FUNCTION_ARGS)
+{
+	Decimal		notional;
+	Decimal		fee_rate;
+	Decimal		available;
+
+	read_fee(fcinfo, &notional, &fee_rate);
+	read_number(fcinfo, 3, "available", ARG_FINITE, &available);
+	PG_RETURN_NUMERIC(dec_to_numeric(liquidation_fee_charged(notional, fee_rate,
+															 read_scale(fcinfo, 2), available)));
 }
 
 /* notional, leverage, scale */
@@ -296,38 +385,74 @@ risk_liquidation_price_by_tiers_at_cost(PG_FUNCTION_ARGS)
 }
 
 /*
- * qty, entry_price | cost, mark_price, balance, maintenance_rate,
- * maintenance_amount, other_pnl, other_maintenance, close_fee_rate,
- * multiplier, kind
+ * qty, entry_price | cost, mark_price, balance, maintenance_rate |
+ * tier_floors, maintenance_amount | tier_rates, other_pnl, other_maintenance,
+ * close_fee_rate, multiplier, kind, liquidation_trigger
  */
 fixed_inline Datum
-is_liquidatable(FunctionCallInfo fcinfo, bool at_cost)
+is_liquidatable(FunctionCallInfo fcinfo, bool at_cost, bool by_tiers)
 {
 	Holding		holding;
 	Decimal		mark_price;
 	Surroundings account;
-	Maintenance maintenance;
 	Decimal		close_fee_rate;
+	LiquidationTrigger trigger;
+	Decimal		value;
+	Decimal		maintenance;
 
 	read_holding(fcinfo, 0, at_cost, 9, 10, &holding);
 	read_number(fcinfo, 2, "mark_price", ARG_POSITIVE, &mark_price);
 	read_surroundings(fcinfo, 3, 6, &account);
-	read_maintenance(fcinfo, 4, &maintenance);
 	read_number(fcinfo, 8, "close_fee_rate", ARG_RATE, &close_fee_rate);
-	PG_RETURN_BOOL(holding_is_liquidatable(&holding, &account, maintenance,
-										   close_fee_rate, mark_price));
+	trigger = read_trigger(fcinfo, 11);
+	value = holding_value(holding.kind, holding.qty, mark_price, holding.multiplier);
+	if (by_tiers)
+		maintenance = maintenance_margin_by_tiers(read_tiers(fcinfo, 4), dec_absolute(value));
+	else
+	{
+		Maintenance flat;
+
+		read_maintenance(fcinfo, 4, &flat);
+		maintenance = maintenance_margin(dec_absolute(value), flat);
+	}
+	PG_RETURN_BOOL(holding_is_liquidatable(&holding, &account, value, maintenance,
+										   close_fee_rate, trigger));
 }
 
 Datum
 risk_is_liquidatable(PG_FUNCTION_ARGS)
 {
-	return is_liquidatable(fcinfo, false);
+	return is_liquidatable(fcinfo, false, false);
 }
 
 Datum
 risk_is_liquidatable_at_cost(PG_FUNCTION_ARGS)
 {
-	return is_liquidatable(fcinfo, true);
+	return is_liquidatable(fcinfo, true, false);
+}
+
+Datum
+risk_is_liquidatable_by_tiers(PG_FUNCTION_ARGS)
+{
+	return is_liquidatable(fcinfo, false, true);
+}
+
+Datum
+risk_is_liquidatable_by_tiers_at_cost(PG_FUNCTION_ARGS)
+{
+	return is_liquidatable(fcinfo, true, true);
+}
+
+/* equity, requirement, liquidation_trigger */
+Datum
+risk_is_liquidatable_by_requirement(PG_FUNCTION_ARGS)
+{
+	Decimal		equity;
+	Decimal		requirement;
+
+	read_number(fcinfo, 0, "equity", ARG_FINITE, &equity);
+	read_number(fcinfo, 1, "requirement", ARG_NOT_NEGATIVE, &requirement);
+	PG_RETURN_BOOL(requirement_is_breached(equity, requirement, read_trigger(fcinfo, 2)));
 }
 
 /*

@@ -49,12 +49,10 @@ SELECT risk.unrealized_pnl(2, 100, 110) AS long_gains,
 	   risk.unrealized_pnl(2, 100, 95) AS long_loses,
 	   risk.unrealized_pnl(-2, 100, 110) AS short_loses,
 	   risk.unrealized_pnl(-2, 100, 95) AS short_gains,
-	   risk.unrealized_pnl(2, 100, 110, multiplier => 0.01) AS small_contract,
-	   risk.unrealized_pnl(0, 100, 110) AS flat;
+	   risk.unrealized_pnl(2, 100, 110, multiplier => 0.01) AS small_contract;
 
 SELECT risk.notional(2, 100) AS long, risk.notional(-2, 100) AS short,
-	   risk.notional(-2, 100, multiplier => 0.01) AS small_contract,
-	   risk.notional(0, 100) AS flat;
+	   risk.notional(-2, 100, multiplier => 0.01) AS small_contract;
 
 -- The cost may have any sign: profits that were settled are added to it.
 SELECT risk.unrealized_pnl_at_cost(2, -50, 10) AS pnl,
@@ -74,10 +72,8 @@ SELECT risk.maintenance_margin(10, 100, 0.005) AS by_rate,
 	   risk.maintenance_margin(-10, 100, maintenance_rate => 0.01, maintenance_amount => 2) AS by_tier,
 	   risk.maintenance_margin(10, 100, maintenance_rate => 0, maintenance_amount => 500) AS fixed;
 
--- Never below zero, and nothing without a position.
-SELECT risk.maintenance_margin(1, 100, 0.01, 500) AS outside_of_its_tier,
-	   risk.maintenance_margin(0, 100, 0.01, 500) AS flat,
-	   risk.maintenance_margin(0, 100, 0, 500) AS flat_fixed;
+-- Never below zero.
+SELECT risk.maintenance_margin(1, 100, 0.01, 500) AS outside_of_its_tier;
 
 -- Tiers 0.4 % up to 50,000, 0.5 % up to 250,000, 1 % above: with the amounts
 -- 50,000 * 0.1 % = 50 and 50 + 250,000 * 0.5 % = 1,300 there is no step.
@@ -138,8 +134,8 @@ SELECT risk.withdrawable(1000, 0, 100) AS plain,
 
 -- 6. No price
 
-SELECT risk.liquidation_price(0, 100, 10) IS NULL AS flat,
-	   risk.bankruptcy_price(0, 100, 10) IS NULL AS flat_bankruptcy,
+SELECT risk.liquidation_price_at_cost(0, 0, 10) IS NULL AS flat,
+	   risk.bankruptcy_price_at_cost(0, 0, 10) IS NULL AS flat_bankruptcy,
 	   risk.liquidation_price(1, 100, 100) IS NULL AS long_price_zero,
 	   risk.liquidation_price(1, 100, 200) IS NULL AS long_safe_everywhere,
 	   risk.bankruptcy_price(1, 100, 200) IS NULL AS long_solvent_everywhere,
@@ -225,7 +221,32 @@ FROM formula_case,
 
 DROP TABLE formula_case;
 
--- 8. Bad input
+-- 8. No position
+
+-- Flat rows stay in a table of positions: the forms by cost take them.
+SELECT risk.unrealized_pnl_at_cost(0, 0, 110) AS pnl, risk.equity_at_cost(10, 0, 0, 110) AS equity,
+	   risk.liquidation_price_at_cost(0, 0, 10, ARRAY[0], ARRAY[0.01]) IS NULL AS price,
+	   risk.is_liquidatable_at_cost(0, 0, 110, -10) AS liquidatable,
+	   risk.is_liquidatable_at_cost(0, 0, 110, -10, ARRAY[0], ARRAY[0.01]) AS by_tiers,
+	   risk.sum_notional(0, 110, 1, 'linear') AS notional;
+-- With a price there is nothing to ask about.
+SELECT risk.unrealized_pnl(0, 100, 110);
+SELECT risk.liquidation_price(0.00, 100, 10);
+\set VERBOSITY sqlstate
+SELECT risk.notional(0, 100);
+SELECT risk.equity(10, 0, 100, 110);
+SELECT risk.maintenance_margin(0, 100, 0.01, 500);
+SELECT risk.maintenance_margin(0, 100, ARRAY[0], ARRAY[0.01]);
+SELECT risk.liquidation_requirement(0, 100, ARRAY[0], ARRAY[0.01]);
+SELECT risk.liquidation_price(0, 100, 10, ARRAY[0], ARRAY[0.01]);
+SELECT risk.is_liquidatable(0, 100, 110, 10);
+SELECT risk.is_liquidatable(0, 100, 110, 10, ARRAY[0], ARRAY[0.01]);
+SELECT risk.bankruptcy_price(0, 100, 10);
+-- a zero that is not kept in 128 bits
+SELECT risk.notional(round(0, 900), 100);
+\set VERBOSITY default
+
+-- 9. Bad input
 
 -- What a client sees.
 SELECT risk.unrealized_pnl(1, 100, 'NaN');
@@ -256,7 +277,7 @@ SELECT risk.liquidation_price(1, 100, 10, other_pnl => 'Infinity');
 SELECT risk.liquidation_price(1, 100, 10, other_maintenance => -1);
 SELECT risk.liquidation_price(1, 100, 10, close_fee_rate => -0.01);
 SELECT risk.liquidation_price(1, 100, 10, close_fee_rate => 1);
-SELECT risk.liquidation_price(0, -100, 10);
+SELECT risk.liquidation_price_at_cost(0, 'NaN', 10);
 SELECT risk.liquidation_price_at_cost(1, 'Infinity', 10);
 SELECT risk.bankruptcy_price(1, 100, 10, multiplier => 0);
 SELECT risk.bankruptcy_price_at_cost(1, 100, '-Infinity');
@@ -272,7 +293,7 @@ SELECT risk.notional(('1e131071')::numeric, 10);
 SELECT risk.notional(('1e-10000')::numeric, ('1e-10000')::numeric);
 \set VERBOSITY default
 
--- 9. Declarations
+-- 10. Declarations
 
 -- Every formula is immutable, strict and parallel safe, and documented.
 SELECT p.proname, p.provolatile, p.proisstrict, p.proparallel, p.procost > 1 AS has_cost,
@@ -286,7 +307,7 @@ ORDER BY p.proname COLLATE "C";
 
 -- Rows read from a table have short varlena headers; the result is the same.
 CREATE TEMP TABLE formula_row (qty numeric, entry_price numeric, balance numeric);
-INSERT INTO formula_row VALUES (0.4, 25000, 1500), (-0.4, 25000, 1500), (0, 25000, 1500), (NULL, 25000, 1500);
+INSERT INTO formula_row VALUES (0.4, 25000, 1500), (-0.4, 25000, 1500), (NULL, 25000, 1500);
 SELECT qty, risk.liquidation_price(qty, entry_price, balance, maintenance_amount => 500) AS price
 FROM formula_row ORDER BY qty;
 DROP TABLE formula_row;

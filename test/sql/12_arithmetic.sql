@@ -56,19 +56,19 @@ SELECT pg_temp.any_number(false) AS qty, pg_temp.any_number(true) AS entry, pg_t
 -- The formulas in SQL.  v: what a quantity is worth at a price.
 CREATE TEMP VIEW compared AS
 SELECT a.*,
-	   risk.unrealized_pnl(qty, entry, mark, k, kind)::text AS pnl_c, (vm - ve)::text AS pnl_sql,
+	   risk.unrealized_pnl(q, entry, mark, k, kind)::text AS pnl_c, (vm - ve)::text AS pnl_sql,
 	   risk.unrealized_pnl_at_cost(qty, cost, mark, k, kind)::text AS pnl_at_cost_c, (vm - cost)::text AS pnl_at_cost_sql,
-	   risk.equity(balance, qty, entry, mark, k, kind)::text AS equity_c, (balance + (vm - ve))::text AS equity_sql,
-	   risk.notional(qty, mark, k, kind)::text AS notional_c, n::text AS notional_sql,
-	   risk.maintenance_margin(qty, mark, rate, amount, k, kind)::text AS maintenance_c, mm::text AS maintenance_sql,
-	   risk.is_liquidatable(qty, entry, mark, balance, rate, amount, other_pnl, other_mm, fee, k, kind)::text AS liquidatable_c,
-	   (qty <> 0 AND balance + other_pnl + (vm - ve) <= other_mm + mm + n * fee)::text AS liquidatable_sql,
-	   risk.bankruptcy_price(qty, entry, balance, other_pnl, fee, k, kind)::text AS bankruptcy_c,
+	   risk.equity(balance, q, entry, mark, k, kind)::text AS equity_c, (balance + (vm - ve))::text AS equity_sql,
+	   risk.notional(q, mark, k, kind)::text AS notional_c, n::text AS notional_sql,
+	   risk.maintenance_margin(q, mark, rate, amount, k, kind)::text AS maintenance_c, mm::text AS maintenance_sql,
+	   risk.is_liquidatable(q, entry, mark, balance, rate, amount, other_pnl, other_mm, fee, k, kind)::text AS liquidatable_c,
+	   (q <> 0 AND balance + other_pnl + (vm - ve) <= other_mm + mm + n * fee)::text AS liquidatable_sql,
+	   risk.bankruptcy_price(q, entry, balance, other_pnl, fee, k, kind)::text AS bankruptcy_c,
 	   CASE WHEN sign(fee - d) = -d AND sign(balance + other_pnl - ve) = -d AND d <> 0 THEN
 			CASE WHEN kind = 'inverse' THEN (abs(qty) * k * (fee - d)) / (balance + other_pnl - ve)
 				 ELSE (balance + other_pnl - ve) / (abs(qty) * k * (fee - d)) END END::text AS bankruptcy_sql,
 	   -- without an amount: with one it is the maintenance that decides which formula holds
-	   risk.liquidation_price(qty, entry, balance, rate, 0, other_pnl, other_mm, fee, k, kind)::text AS liquidation_c,
+	   risk.liquidation_price(q, entry, balance, rate, 0, other_pnl, other_mm, fee, k, kind)::text AS liquidation_c,
 	   CASE WHEN sign(rate + fee - d) = -d AND sign(balance + other_pnl - other_mm - ve) = -d AND d <> 0 THEN
 			CASE WHEN kind = 'inverse' THEN (abs(qty) * k * (rate + fee - d)) / (balance + other_pnl - other_mm - ve)
 				 ELSE (balance + other_pnl - other_mm - ve) / (abs(qty) * k * (rate + fee - d)) END END::text AS liquidation_sql,
@@ -91,13 +91,17 @@ SELECT a.*,
 	   risk.funding_payment(qty, entry, mark, k)::text AS funding_c, (qty * k * (entry - mark))::text AS funding_sql
   FROM adversary a
  CROSS JOIN LATERAL (
+	-- zero is refused where a price is given with it
+	SELECT nullif(qty, 0) AS q
+	OFFSET 0) z
+ CROSS JOIN LATERAL (
 	SELECT CASE WHEN kind = 'inverse' THEN -(qty * k / mark) ELSE qty * k * mark END AS vm,
-		   CASE WHEN kind = 'inverse' THEN -(qty * k / entry) ELSE qty * k * entry END AS ve,
+		   CASE WHEN kind = 'inverse' THEN -(q * k / entry) ELSE q * k * entry END AS ve,
 		   CASE WHEN kind = 'inverse' THEN -sign(qty) ELSE sign(qty) END AS d
 	OFFSET 0) v
  CROSS JOIN LATERAL (
-	SELECT abs(vm) AS n,
-		   CASE WHEN vm = 0 THEN 0 WHEN rate = 0 THEN amount ELSE greatest(abs(vm) * rate - amount, 0) END AS mm
+	SELECT CASE WHEN q <> 0 THEN abs(vm) END AS n,
+		   CASE WHEN q IS NULL THEN NULL WHEN vm = 0 THEN 0 WHEN rate = 0 THEN amount ELSE greatest(abs(vm) * rate - amount, 0) END AS mm
 	OFFSET 0) m;
 
 SELECT count(*) FILTER (WHERE pnl_c IS DISTINCT FROM pnl_sql) AS pnl,
@@ -128,9 +132,9 @@ SELECT count(*) FILTER (WHERE a <> b) AS pnl, count(*) FILTER (WHERE c <> d) AS 
   FROM (SELECT risk.sum_unrealized_pnl(qty, cost, mark, k, kind)::text AS a,
 			   sum(risk.unrealized_pnl_at_cost(qty, cost, mark, k, kind))::text AS b,
 			   risk.sum_initial_margin(qty, mark, entry, 8, k, kind)::text AS c,
-			   sum(risk.initial_margin(risk.notional(qty, mark, k, kind), entry, 8))::text AS d,
+			   sum(risk.initial_margin(risk.notional(nullif(qty, 0), mark, k, kind), entry, 8))::text AS d,
 			   risk.sum_maintenance_margin(qty, mark, ARRAY[0, 1000, 1e20], ARRAY[0.01, 0.02, 0.5], k, kind)::text AS e,
-			   sum(risk.maintenance_margin(qty, mark, ARRAY[0, 1000, 1e20], ARRAY[0.01, 0.02, 0.5], k, kind))::text AS f
+			   sum(risk.maintenance_margin(nullif(qty, 0), mark, ARRAY[0, 1000, 1e20], ARRAY[0.01, 0.02, 0.5], k, kind))::text AS f
 		  FROM adversary GROUP BY x % 100) s;
 -- in workers
 BEGIN;

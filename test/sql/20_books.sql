@@ -92,6 +92,8 @@ UPDATE ledger.account SET status = 'active' WHERE book_id = 20 AND account_id = 
 
 -- 4. Policies: own comes first, house or reject last; a change is a new version
 
+-- the detail would list every column
+\set VERBOSITY terse
 INSERT INTO ledger.policy (policy_code, stages) VALUES ('no_own_20', '{fund,house}');
 INSERT INTO ledger.policy (policy_code, stages) VALUES ('no_end_20', '{own,fund}');
 INSERT INTO ledger.policy (policy_code, stages) VALUES ('both_ends_20', '{own,house,reject}');
@@ -99,6 +101,7 @@ INSERT INTO ledger.policy (policy_code, stages) VALUES ('twice_20', '{own,fund,f
 INSERT INTO ledger.policy (policy_code, stages) VALUES ('none_20', '{}');
 INSERT INTO ledger.policy (policy_code, stages) VALUES ('null_20', '{own,NULL,house}');
 INSERT INTO ledger.policy (policy_code, stages) VALUES ('typo_20', '{own,fnud,house}');
+\set VERBOSITY default
 UPDATE ledger.policy SET stages = '{own,house}' WHERE policy_code = 'strict';
 DELETE FROM ledger.policy WHERE policy_code = 'strict';
 INSERT INTO ledger.policy (policy_code, stages, description) VALUES ('house_20', '{own,house}', 'The house pays.');
@@ -114,9 +117,11 @@ UPDATE ledger.instrument SET settle_asset = 'BTC' WHERE instrument_id = 2001;
 UPDATE ledger.instrument SET kind = 'inverse' WHERE instrument_id = 2001;
 UPDATE ledger.instrument SET instrument_id = 2002 WHERE instrument_id = 2001;
 UPDATE ledger.instrument SET symbol = 'BTC/USDT twenty' WHERE instrument_id = 2001;
+\set VERBOSITY terse
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset, multiplier) VALUES (2002, 'zero', 'USDT', 0);
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset, multiplier) VALUES (2002, 'NaN', 'USDT', 'NaN');
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset, multiplier) VALUES (2002, 'infinite', 'USDT', 'Infinity');
+\set VERBOSITY default
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (2002, 'unknown asset', 'DOGE');
 
 -- One that nothing refers to goes; one that was traded stays.

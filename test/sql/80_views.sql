@@ -160,4 +160,116 @@ INSERT INTO ledger.transfer (book_id, from_account, to_account, amount)
 VALUES (80, risk.system_account(80, 'external', 'USDT'), risk.system_account(80, 'insurance_fund', 'USDT'), 70);
 SELECT balance, resets, paid, last_paid_at FROM ledger.fund_status WHERE book_id = 80 AND asset_code = 'USDT';
 
+-- 10. The requirement by policy.  The example: size 10,000 at 25,000, balance
+-- 1,500, maintenance 500 as an amount: liquidated at 22,500, a short at 27,500.
+
+INSERT INTO ledger.instrument (instrument_id, symbol, kind, settle_asset, multiplier, reference_notional)
+VALUES (8005, 'amount 80', 'linear', 'USDT', 1, NULL), (8006, 'one percent 80', 'linear', 'USDT', 1, NULL),
+	   (8007, 'five percent 80', 'linear', 'USDT', 1, 5000), (8008, 'BTC/USD 80', 'inverse', 'BTC', 100, NULL);
+INSERT INTO ledger.margin_tier (instrument_id, maintenance_rate, max_leverage, maintenance_amount)
+VALUES (8005, 0, 10, 500), (8006, 0.01, 50, 0), (8007, 0.05, 10, 0), (8008, 0.05, 10, 0);
+INSERT INTO ledger.margin_tier (instrument_id, notional_floor, maintenance_rate, max_leverage, maintenance_amount) VALUES (8005, 20000, 0, 10, 1500);
+INSERT INTO ledger.mark_price VALUES (8005, 25000), (8006, 98), (8007, 25000), (8008, 50000);
+INSERT INTO ledger.policy (policy_code, stages, maintenance_basis) VALUES ('amount_80', '{own,house}', 'amount');
+INSERT INTO ledger.policy (policy_code, stages, liquidation_fee_base) VALUES ('fee_80', '{own,house}', 0.01);
+INSERT INTO ledger.policy (policy_code, stages, maintenance_basis, liquidation_fee_base, liquidation_fee_by_size, liquidation_fee_by_volatility, liquidation_fee_by_depth)
+VALUES ('entry_80', '{own,house}', 'entry', 0.01, 0.002, 0.004, 0.006);
+INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code)
+VALUES (80, 11, 'USDT', 'amount_80'), (80, 12, 'USDT', 'amount_80'), (80, 13, 'USDT', 'amount_80'), (80, 14, 'USDT', 'fee_80'),
+	   (80, 15, 'USDT', 'entry_80'), (80, 16, 'USDT', 'entry_80'), (80, 17, 'BTC', 'entry_80'), (80, 18, 'BTC', 'electra');
+CREATE TEMP VIEW requirement_figures AS
+SELECT account_id, instrument_id, trim_scale(maintenance_margin) AS maintenance, trim_scale(liquidation_fee_rate) AS fee_rate,
+	   trim_scale(liquidation_fee) AS fee, trim_scale(liquidation_requirement) AS requirement,
+	   trim_scale(round(liquidation_price, 6)) AS liquidation, trim_scale(round(bankruptcy_price, 6)) AS bankruptcy
+  FROM ledger.position_risk WHERE book_id = 80 AND account_id BETWEEN 11 AND 17 ORDER BY account_id, instrument_id;
+CREATE TEMP VIEW level_figures AS
+SELECT account_id, trim_scale(equity) AS equity, trim_scale(maintenance_margin) AS maintenance, trim_scale(liquidation_fee) AS fee,
+	   trim_scale(liquidation_requirement) AS requirement, round(margin_level, 4) AS level, round(risk_ratio, 4) AS risk, liquidatable
+  FROM ledger.account_risk WHERE book_id = 80 AND account_id BETWEEN 11 AND 17 ORDER BY account_id;
+
+CALL pg_temp.open(11, 1500, 8005, 0.4, 25000);
+CALL pg_temp.open(12, 1500, 8005, -0.4, 25000);
+-- 25,000 are in the second tier, whose amount is 1,500: (5,000 - 1,500) / 1 below
+CALL pg_temp.open(13, 5000, 8005, 1, 25000);
+SELECT * FROM requirement_figures WHERE account_id <= 13;
+-- the amount stays when the mark moves, also beyond a floor
+UPDATE ledger.mark_price SET price = 22500 WHERE instrument_id = 8005;
+SELECT * FROM requirement_figures WHERE account_id <= 13;
+-- at the requirement exactly: not below it; but the highest version is in force
+SELECT * FROM level_figures WHERE account_id = 11;
+INSERT INTO ledger.policy (policy_code, version, stages, maintenance_basis, liquidation_trigger) VALUES ('amount_80', 2, '{own,house}', 'amount', 'at_or_below');
+SELECT * FROM level_figures WHERE account_id = 11;
+
+-- A fee of 1 %, cross: long 50 at 100, short 0.2 at 25,000, deposit 1,500, marks
+-- 98 and 26,000: profits -100 and -200, equity 1,200.  Maintenance 49 and 260,
+-- fees 49 and 52.  Liquidation of the first: 1,500 - 200 - 312 + 50 (P - 100)
+-- = 0.5 P + 0.5 P, 49 P = 4,012; of the second: 1,500 - 100 - 98 +
+-- 0.2 (25,000 - P) = 0.01 P + 0.002 P, 0.212 P = 6,302.  Bankruptcy by
+-- maintenance: 1,200 * 49 / 309 and 1,200 * 260 / 309, less 100 and 200 to lose
+-- from the mark on: 100 - 290.29 / 50 and 25,000 + 1,209.7 / 0.2.
+
+UPDATE ledger.mark_price SET price = 26000 WHERE instrument_id = 8007;
+CALL pg_temp.open(14, 1500, 8006, 50, 100);
+CALL pg_temp.open(14, 0, 8007, -0.2, 25000);
+SELECT * FROM requirement_figures WHERE account_id = 14;
+SELECT * FROM level_figures WHERE account_id = 14;
+BEGIN;
+UPDATE ledger.mark_price SET price = (SELECT round(liquidation_price, 18) FROM ledger.position_risk WHERE book_id = 80 AND account_id = 14 AND instrument_id = 8007)
+ WHERE instrument_id = 8007;
+SELECT account_id, round(level, 4) AS level FROM level_figures WHERE account_id = 14;
+ROLLBACK;
+
+-- At entry, with a fee by size: 10,000 need 500, and 0.01 + 0.002 ln 3 =
+-- 0.01219723 of the notional.  Long: 0.4 P - 8,500 = 500 + 0.4 P * 0.01219723,
+-- P = 22,500 / 0.98780277; short: 27,500 / 1.01219723.
+
+UPDATE ledger.mark_price SET price = 25000 WHERE instrument_id = 8007;
+CALL pg_temp.open(15, 1500, 8007, 0.4, 25000);
+CALL pg_temp.open(16, 1500, 8007, -0.4, 25000);
+SELECT * FROM requirement_figures WHERE account_id IN (15, 16);
+-- neither the maintenance nor the rate moves with the mark, so that at the
+-- liquidation price the level is 100 %
+UPDATE ledger.mark_price SET price = (SELECT round(liquidation_price, 18) FROM ledger.position_risk WHERE book_id = 80 AND account_id = 15)
+ WHERE instrument_id = 8007;
+SELECT fee_rate, maintenance FROM requirement_figures WHERE account_id IN (15, 16);
+SELECT account_id, level, risk FROM level_figures WHERE account_id = 15;
+UPDATE ledger.mark_price SET price = (SELECT round(liquidation_price, 18) FROM ledger.position_risk WHERE book_id = 80 AND account_id = 16)
+ WHERE instrument_id = 8007;
+SELECT account_id, level, risk FROM level_figures WHERE account_id = 16;
+
+-- A scale of 1.5, from the next mark on, adds 0.002 and makes the maintenance
+-- 750; half of the depth adds 0.003, at once: 0.01719723
+BEGIN;
+INSERT INTO ledger.margin_scale (instrument_id, scale) VALUES (8007, 1.5);
+UPDATE ledger.instrument SET depth_ratio = 0.5 WHERE instrument_id = 8007;
+SELECT account_id, fee_rate, maintenance FROM requirement_figures WHERE account_id = 15;
+UPDATE ledger.mark_price SET price = 25000, observed_at = clock_timestamp() WHERE instrument_id = 8007;
+SELECT account_id, fee_rate, maintenance, fee, requirement FROM requirement_figures WHERE account_id = 15;
+ROLLBACK;
+
+-- Inverse: 60 contracts of 100 long from 50,000 with 0.05.  At entry 0.12, so
+-- 0.006; without a reference for the size 1 %: 0.0012.  0.05 + 0.12 - 6,000 / P
+-- = 0.006 + 60 / P, P = 6,060 / 0.164.
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind)
+SELECT 80, risk.system_account(80, 'external', 'BTC'), n, 0.05, 'deposit' FROM unnest(ARRAY[17, 18]) AS n;
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id) VALUES (80, 17, 8008, 'buy', 60, 50000, 801708), (80, 18, 8008, 'sell', 60, 50000, 801708);
+SELECT * FROM requirement_figures WHERE account_id = 17;
+UPDATE ledger.mark_price SET price = (SELECT round(liquidation_price, 18) FROM ledger.position_risk WHERE book_id = 80 AND account_id = 17)
+ WHERE instrument_id = 8008;
+SELECT account_id, level FROM level_figures WHERE account_id = 17;
+
+-- Without a position nothing is liquidated, whatever the trigger.
+SELECT count(*) > 0 AS some, bool_or(liquidatable) AS liquidatable FROM ledger.account_risk WHERE book_id = 80 AND notional = 0;
+
+-- What a policy may not say
+\set VERBOSITY terse
+INSERT INTO ledger.policy (policy_code, stages, maintenance_basis) VALUES ('x_80', '{own,house}', 'last');
+INSERT INTO ledger.policy (policy_code, stages, liquidation_trigger) VALUES ('x_80', '{own,house}', 'above');
+INSERT INTO ledger.policy (policy_code, stages, liquidation_fee_minimum) VALUES ('x_80', '{own,house}', 0.03);
+INSERT INTO ledger.policy (policy_code, stages, liquidation_fee_minimum) VALUES ('x_80', '{own,house}', 'NaN');
+INSERT INTO ledger.policy (policy_code, stages, liquidation_fee_base) VALUES ('x_80', '{own,house}', 1);
+UPDATE ledger.instrument SET depth_ratio = -1 WHERE instrument_id = 8007;
+INSERT INTO ledger.margin_tier (instrument_id, maintenance_rate, maintenance_amount) VALUES (8004, 0, -1);
+\set VERBOSITY default
+
 SELECT * FROM risk.verify() WHERE violations > 0;
