@@ -55,6 +55,7 @@ SQL_PARTS = \
 	sql/books.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
+	sql/statement.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \
 	sql/install.sql
