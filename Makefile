@@ -32,6 +32,7 @@ OBJS = \
 	src/guard.o \
 	src/valuation.o \
 	src/posting.o \
+	src/fold.o \
 	src/funding.o \
 	src/isolated.o \
 	src/execution.o \
@@ -55,6 +56,7 @@ SQL_PARTS = \
 	sql/books.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
+	sql/fold.sql \
 	sql/statement.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \

@@ -106,6 +106,8 @@ BEGIN
 		SELECT n.* FROM ledger.entry n
 		 WHERE n.book_id = statement.book_id AND n.slot = u.slot AND n.account_id = statement.account_id
 		   AND n.seq > f.last_seq AND n.seq <= u.last_seq
+		   -- from one slot of the account to another, with one time
+		   AND n.kind <> 'fold'
 		OFFSET 0) e
 	 ORDER BY e.posted_at, e.slot, e.seq;
 
@@ -117,4 +119,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.statement(bigint, timestamptz, timestamptz, int) IS
-	'The statement of an account over the half-open interval from_time <= posted_at < to_time: a line opening with the balance before it, a line for each entry in the order of posting with the balance after it, and a line closing, whose balance is the opening one plus all amounts, and the opening balance of the statement that begins at to_time. Units of the asset, nothing is rounded. Errors: 22023 when it would end before it begins, 23503 when there is no such account.';
+	'The statement of an account over the half-open interval from_time <= posted_at < to_time: a line opening with the balance before it, a line for each entry in the order of posting with the balance after it (what moved between the slots of a system account is left out), and a line closing, whose balance is the opening one plus all amounts, and the opening balance of the statement that begins at to_time. Units of the asset, nothing is rounded. Errors: 22023 when it would end before it begins, 23503 when there is no such account.';

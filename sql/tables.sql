@@ -298,7 +298,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.idempotency (
 		book_id int NOT NULL,

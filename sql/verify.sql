@@ -138,8 +138,26 @@ BEGIN
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
 								  'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
-								  'funding', 'late_funding')
+								  'funding', 'late_funding', 'fold')
 			 ORDER BY e.book_id, e.kind, e.cause
+			 LIMIT 1) v;
+
+	-- A fold is a pair: out of a slot >= 1 and into slot 0, or back, of one
+	-- system account at one time.
+	RETURN QUERY
+	SELECT 'folds', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, fold %s: %s in %s entries, %s of them in slot 0, from %s to %s',
+						  e.book_id, e.account_id, e.cause, sum(e.amount), count(*),
+						  count(*) FILTER (WHERE e.slot = 0), min(e.posted_at), max(e.posted_at)) AS offender
+			  FROM ledger.entry e
+			 WHERE e.kind = 'fold'
+			   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)
+			 GROUP BY e.book_id, e.account_id, e.cause
+			HAVING (e.account_id < 0 AND sum(e.amount) = 0 AND count(*) = 2
+					AND count(*) FILTER (WHERE e.slot = 0 AND e.seq = e.cause) = 1
+					AND min(e.posted_at) = max(e.posted_at)) IS NOT TRUE
+			 ORDER BY e.book_id, e.account_id, e.cause
 			 LIMIT 1) v;
 
 	-- The rows that ask for entries, against the entries that are there: one

@@ -40,13 +40,17 @@ DO $$ BEGIN PERFORM risk.open_isolated(2, 1, 0, child_id => 5); END $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (5, 1, 'buy', 1, 90, 8), (2, 1, 'sell', 1, 90, 8);
 
+-- the slots of the outside, folded
+DO $$ BEGIN PERFORM risk.fold_slots(); END $$;
+
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
 SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
-		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0),
+		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
+		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fold'),
 		  'there is a row of every sort');
 
 -- What a check of verify() says after a statement, with nothing of it kept.
@@ -137,6 +141,10 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = 77', 'account 77'),
 	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = risk.system_account(1, ''house'', ''USDT'')', 'a house account'),
 	('order_reserves', 'UPDATE ledger.order_reserve SET instrument_id = 77', 'instrument 77'),
+	('folds', 'UPDATE ledger.entry SET amount = amount + 1 WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', 'in 2 entries, 1 of them in slot 0'),
+	('folds', 'UPDATE ledger.entry SET posted_at = ''2100-01-01'' WHERE kind = ''fold'' AND slot > 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '2100-01-01'),
+	('folds', 'DELETE FROM ledger.entry WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '1 entries, 0 of them in slot 0'),
+	('folds', 'UPDATE ledger.entry SET kind = ''fold'' WHERE account_id = 3 AND seq = 1', 'account 3, fold'),
 	('margin_settings', 'UPDATE ledger.margin_setting SET leverage = 2', 'account 2'),
 	('margin_settings', 'DELETE FROM ledger.margin_setting', 'account 2'),
 	('margin_settings', 'INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (3, 1, 5)', 'account 3'),
