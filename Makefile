@@ -32,6 +32,7 @@ OBJS = \
 	src/guard.o \
 	src/valuation.o \
 	src/posting.o \
+	src/floor.o \
 	src/fold.o \
 	src/funding.o \
 	src/isolated.o \
@@ -56,6 +57,7 @@ SQL_PARTS = \
 	sql/books.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
+	sql/floor.sql \
 	sql/fold.sql \
 	sql/statement.sql \
 	sql/risk_views.sql \

@@ -592,6 +592,29 @@ BEGIN
 			 ORDER BY b.book_id, b.account_id
 			 LIMIT 1) v;
 
+	-- a floor is what its last change says, or that of its kind
+	RETURN QUERY
+	SELECT 'floor_changes', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: floor %s; the last change says %s', b.book_id, b.account_id,
+						  coalesce(b.floor::text, 'none'), coalesce(f.floor::text, 'none')) AS offender
+			  FROM ledger.balance b
+			  JOIN ledger.account a ON a.book_id = b.book_id AND a.account_id = b.account_id
+			  LEFT JOIN (SELECT DISTINCT ON (e.book_id, e.account_id)
+								e.book_id, e.account_id, (e.payload -> 'floor' ->> 1)::numeric AS floor
+						   FROM ledger.event e
+						  WHERE e.kind = 'floor_change'
+						  ORDER BY e.book_id, e.account_id, e.event_id DESC) e
+					 ON e.book_id = b.book_id AND e.account_id = b.account_id
+			 CROSS JOIN LATERAL (
+				SELECT CASE WHEN e.account_id IS NOT NULL THEN e.floor
+							WHEN a.kind IN ('trader', 'insurance_fund', 'liquidity') THEN 0
+					   END AS floor) f
+			 WHERE b.slot = 0 AND b.floor IS DISTINCT FROM f.floor
+			   AND (verify.book_id IS NULL OR b.book_id = verify.book_id)
+			 ORDER BY b.book_id, b.account_id
+			 LIMIT 1) v;
+
 	RETURN QUERY
 	SELECT 'below_floor', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,

@@ -40,8 +40,8 @@ DO $$ BEGIN PERFORM risk.open_isolated(2, 1, 0, child_id => 5); END $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (5, 1, 'buy', 1, 90, 8), (2, 1, 'sell', 1, 90, 8);
 
--- the slots of the outside, folded
-DO $$ BEGIN PERFORM risk.fold_slots(); END $$;
+-- the slots of the outside, folded, and a floor that was changed
+DO $$ BEGIN PERFORM risk.fold_slots(), risk.set_floor(4, -1, 'a credit line'); END $$;
 
 BEGIN;
 SELECT no_plan();
@@ -133,6 +133,9 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('equity', 'UPDATE ledger.position SET cost = cost + 1 WHERE account_id = 3 AND instrument_id = 2', 'asset USDT'),
 	('floors', 'UPDATE ledger.balance SET amount = -1 WHERE account_id = 2', 'account 2'),
 	('floors', 'UPDATE ledger.balance SET floor = 100000 WHERE account_id = 2', 'account 2'),
+	('floor_changes', 'UPDATE ledger.balance SET floor = -1 WHERE account_id = 2', 'account 2: floor -1; the last change says 0'),
+	('floor_changes', 'UPDATE ledger.balance SET floor = 0 WHERE account_id = 4', 'account 4: floor 0; the last change says -1'),
+	('floor_changes', 'UPDATE ledger.balance SET floor = 0 WHERE slot = 0 AND account_id = risk.system_account(1, ''house'', ''USDT'')', 'the last change says none'),
 	('below_floor', 'INSERT INTO ledger.below_floor (book_id, account_id) VALUES (1, 2)', 'account 2'),
 	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, trades, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1, 1)', 'execution 7'),
 	('added_risk', 'INSERT INTO ledger.added_risk (book_id, account_id, instrument_id, qty_before) VALUES (1, 2, 1, 0)', 'account 2'),
