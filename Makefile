@@ -61,6 +61,7 @@ SQL_PARTS = \
 	sql/fold.sql \
 	sql/statement.sql \
 	sql/risk_views.sql \
+	sql/roles.sql \
 	sql/verify.sql \
 	sql/install.sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)

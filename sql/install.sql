@@ -88,10 +88,16 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM ledger.book) THEN
 		PERFORM risk.create_book(1, 'main');
 	END IF;
+
+	PERFORM risk.grant_roles();
+	-- tables that are new since then
+	IF (SELECT c.relrowsecurity FROM pg_class c WHERE c.oid = 'ledger.account'::regclass) THEN
+		PERFORM risk.protect_owners();
+	END IF;
 END
 $function$;
 COMMENT ON FUNCTION risk.install() IS
-	'Makes schema ledger with its tables, triggers, views, policies and book 1, or makes whole what is missing of it: tables stay as they are, triggers and views are put back. The tables belong to the caller, who must own the extension (42501). 55000 when rows were inserted while the triggers were missing.';
+	'Makes schema ledger with its tables, triggers, views, policies and book 1, or makes whole what is missing of it: tables stay as they are, triggers, views and the privileges of risk.grant_roles() are put back. The tables belong to the caller, who must own the extension (42501). 55000 when rows were inserted while the triggers were missing.';
 
 REVOKE ALL ON FUNCTION risk.install() FROM PUBLIC;
 GRANT USAGE ON SCHEMA risk TO PUBLIC;
