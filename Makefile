@@ -55,6 +55,7 @@ SQL_PARTS = \
 	sql/prices.sql \
 	sql/volatility.sql \
 	sql/books.sql \
+	sql/transfer_rules.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
 	sql/floor.sql \

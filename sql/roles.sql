@@ -35,6 +35,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
+		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),
 		('owner', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.instrument'),
 		-- moves margin, too, so it takes a writer who is an operator
 		('owner', 'SELECT, UPDATE', 'SEQUENCE', 'ledger.account_account_id_seq'),
@@ -50,7 +51,7 @@ AS $function$
 	   ) AS r(part, role_name) ON r.part = p.part
 $function$;
 COMMENT ON FUNCTION risk.role_privileges() IS
-	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, mark prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings; risk_owner does all of it, and makes assets, instruments and books.';
+	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, mark prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
 
 CREATE FUNCTION risk.make_role(role_name text, purpose text) RETURNS boolean
 LANGUAGE plpgsql
@@ -128,7 +129,7 @@ AS $function$
 DECLARE
 	-- what says nothing of anybody, and is for all to read
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'dynamic_margin', 'funding', 'instrument', 'margin_scale', 'margin_tier',
-		'mark_price', 'mark_price_history', 'policy', 'fund_status', 'open_interest', 'risk_limit',
+		'mark_price', 'mark_price_history', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
 		'account_risk', 'position_limit_usage', 'position_risk', 'position_value'];
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';

@@ -22,7 +22,7 @@ BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
 						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
-						'trade', 'transfer', 'unmatched_execution', 'funding', 'funding_payment']) AS t(name)
+						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -180,6 +180,20 @@ BEGIN
 			 GROUP BY u.book_id, u.cause, u.account_id, u.kind
 			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
 			 ORDER BY u.book_id, u.cause, u.account_id, u.kind
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'transfer_rules', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, transfer %s: a %s from %s to %s was never allowed', t.book_id, t.transfer_id, t.kind,
+						  f.kind, o.kind) AS offender
+			  FROM ledger.transfer t
+			  JOIN ledger.account f ON f.book_id = t.book_id AND f.account_id = t.from_account
+			  JOIN ledger.account o ON o.book_id = t.book_id AND o.account_id = t.to_account
+			 WHERE NOT EXISTS (SELECT FROM ledger.transfer_rule r
+								WHERE r.kind = t.kind AND r.from_kind = f.kind AND r.to_kind = o.kind AND r.allowed)
+			   AND (verify.book_id IS NULL OR t.book_id = verify.book_id)
+			 ORDER BY t.book_id, t.transfer_id
 			 LIMIT 1) v;
 
 	-- A fee is what the trade says.  What could not be paid of the fees of an

@@ -144,6 +144,8 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = 77', 'account 77'),
 	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = risk.system_account(1, ''house'', ''USDT'')', 'a house account'),
 	('order_reserves', 'UPDATE ledger.order_reserve SET instrument_id = 77', 'instrument 77'),
+	('transfer_rules', 'UPDATE ledger.transfer_rule SET allowed = false WHERE kind = ''deposit'' AND to_kind = ''trader''', 'a deposit from external to trader was never allowed'),
+	('transfer_rules', 'UPDATE ledger.transfer SET to_account = 3 WHERE kind = ''deposit'' AND to_account = 2; UPDATE ledger.transfer SET from_account = 2 WHERE kind = ''deposit'' AND to_account = 3', 'from trader to trader'),
 	('folds', 'UPDATE ledger.entry SET amount = amount + 1 WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', 'in 2 entries, 1 of them in slot 0'),
 	('folds', 'UPDATE ledger.entry SET posted_at = ''2100-01-01'' WHERE kind = ''fold'' AND slot > 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '2100-01-01'),
 	('folds', 'DELETE FROM ledger.entry WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '1 entries, 0 of them in slot 0'),
