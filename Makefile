@@ -33,6 +33,8 @@ OBJS = \
 	src/guard.o \
 	src/valuation.o \
 	src/posting.o \
+	src/floor.o \
+	src/fold.o \
 	src/funding.o \
 	src/isolated.o \
 	src/execution.o \
@@ -54,9 +56,14 @@ SQL_PARTS = \
 	sql/prices.sql \
 	sql/volatility.sql \
 	sql/books.sql \
+	sql/transfer_rules.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
+	sql/floor.sql \
+	sql/fold.sql \
+	sql/statement.sql \
 	sql/risk_views.sql \
+	sql/roles.sql \
 	sql/verify.sql \
 	sql/install.sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)

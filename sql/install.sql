@@ -85,13 +85,26 @@ BEGIN
 		) AS v(policy_code, stages, description)
 	 WHERE NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = v.policy_code);
 
+	-- A rule that the owner took back has a row, and stays taken back.
+	INSERT INTO ledger.transfer_rule (kind, from_kind, to_kind, reason)
+	SELECT s.kind, s.from_kind, s.to_kind, 'as shipped'
+	  FROM risk.shipped_transfer_rules() s
+	 WHERE NOT EXISTS (SELECT FROM ledger.transfer_rule r
+						WHERE r.kind = s.kind AND r.from_kind = s.from_kind AND r.to_kind = s.to_kind);
+
 	IF NOT EXISTS (SELECT FROM ledger.book) THEN
 		PERFORM risk.create_book(1, 'main');
+	END IF;
+
+	PERFORM risk.grant_roles();
+	-- tables that are new since then
+	IF (SELECT c.relrowsecurity FROM pg_class c WHERE c.oid = 'ledger.account'::regclass) THEN
+		PERFORM risk.protect_owners();
 	END IF;
 END
 $function$;
 COMMENT ON FUNCTION risk.install() IS
-	'Makes schema ledger with its tables, triggers, views, policies and book 1, or makes whole what is missing of it: tables stay as they are, triggers and views are put back. The tables belong to the caller, who must own the extension (42501). 55000 when rows were inserted while the triggers were missing.';
+	'Makes schema ledger with its tables, triggers, views, policies, transfer rules and book 1, or makes whole what is missing of it: tables stay as they are, triggers, views and the privileges of risk.grant_roles() are put back. The tables belong to the caller, who must own the extension (42501). 55000 when rows were inserted while the triggers were missing.';
 
 REVOKE ALL ON FUNCTION risk.install() FROM PUBLIC;
 GRANT USAGE ON SCHEMA risk TO PUBLIC;

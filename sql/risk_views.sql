@@ -18,6 +18,9 @@
 -- A position without a mark is valued at its cost, with profit 0 and margins
 -- on abs(cost), wherever it counts towards its account.  Its own row in
 -- position_risk shows NULL for all that depends on the mark.
+--
+-- The views read with the rights of whoever asks, so that row policies hold in
+-- them; open_interest and fund_status show sums, and those are for everybody.
 
 CREATE FUNCTION risk.create_views() RETURNS void
 LANGUAGE plpgsql
@@ -25,7 +28,7 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
 BEGIN
-	CREATE OR REPLACE VIEW ledger.risk_limit AS
+	CREATE OR REPLACE VIEW ledger.risk_limit WITH (security_invoker = true) AS
 	SELECT t.instrument_id,
 		   t.notional_floor,
 		   coalesce(lead(t.notional_floor) OVER tiers, t.notional_cap) AS notional_cap,
@@ -75,12 +78,35 @@ BEGIN
 	COMMENT ON COLUMN ledger.risk_limit.margin_scale IS 'What the stated rates are multiplied with, as ledger.margin_scale says for the time of the mark; rates are bounded by risk.scaled_rate(), and the deductions derived from the rates that result.';
 
 	COMMENT ON COLUMN ledger.risk_limit.maintenance_amount IS 'The maintenance margin of a position of that size at entry, for accounts whose policy takes it as an amount. Not scaled.';
+	-- One look-up of the positions for each book and instrument; a view that
+	-- asks for one of these reads no other.
+	CREATE OR REPLACE VIEW ledger.open_interest WITH (security_barrier = true) AS
+	SELECT b.book_id, i.instrument_id, p.open_interest, i.open_interest_limit,
+		   coalesce(p.open_interest > i.open_interest_limit, false) AS exceeded,
+		   i.open_interest_lo, i.open_interest_hi
+	  FROM ledger.book b
+	 CROSS JOIN ledger.instrument i
+	 CROSS JOIN LATERAL (
+		SELECT coalesce(sum(n.qty) FILTER (WHERE n.qty > 0), 0) AS open_interest
+		  FROM ledger.position n
+		 WHERE (n.book_id::bigint << 32) + n.instrument_id = (b.book_id::bigint << 32) + i.instrument_id
+		HAVING count(*) > 0) p;
+
+	COMMENT ON VIEW ledger.open_interest IS
+		'How much of each instrument is open in each book.';
+	COMMENT ON COLUMN ledger.open_interest.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.open_interest.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest IS 'Sum of the long positions, in contracts.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_limit IS 'The most there may be; NULL: no limit.';
+	COMMENT ON COLUMN ledger.open_interest.exceeded IS 'Whether there is more than that.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_lo IS 'From here on initial margin grows; NULL: it does not.';
+	COMMENT ON COLUMN ledger.open_interest.open_interest_hi IS 'From here on initial margin is the whole notional.';
 
 	-- The limits of an instrument come as arrays, so that they can be read
 	-- once for each instrument and not for each position.  OFFSET 0, here and
 	-- below: what is inside is computed once for each row, not once for each
 	-- column that uses it.
-	CREATE OR REPLACE VIEW ledger.position_value AS
+	CREATE OR REPLACE VIEW ledger.position_value WITH (security_invoker = true) AS
 	SELECT p.book_id, p.account_id, p.instrument_id, i.symbol, i.kind, i.multiplier, s.scale,
 		   p.qty, p.cost,
 		   m.price AS mark_price,
@@ -130,9 +156,8 @@ BEGIN
 	 CROSS JOIN LATERAL (
 		-- read where the margin depends on it, once for each instrument
 		SELECT CASE WHEN i.open_interest_lo IS NOT NULL
-					THEN (SELECT coalesce(sum(n.qty), 0) FROM ledger.position n
-						   WHERE (n.book_id::bigint << 32) + n.instrument_id = (p.book_id::bigint << 32) + i.instrument_id
-							 AND n.qty > 0)
+					THEN (SELECT n.open_interest FROM ledger.open_interest n
+						   WHERE n.book_id = p.book_id AND n.instrument_id = p.instrument_id)
 			   END AS qty
 		OFFSET 0) o
 	 CROSS JOIN LATERAL (
@@ -206,7 +231,7 @@ BEGIN
 	-- the asset, rounded down, and the price is rounded so that the loss is
 	-- within the limit: closing every position at its bankruptcy price leaves
 	-- the balance at zero or above, and the fund is not needed.
-	CREATE OR REPLACE VIEW ledger.position_risk AS
+	CREATE OR REPLACE VIEW ledger.position_risk WITH (security_invoker = true) AS
 	SELECT v.book_id, v.account_id, v.instrument_id, v.symbol, v.qty,
 		   trim_scale(risk.entry_price(v.qty, v.cost, v.multiplier, v.kind, v.scale)) AS entry_price,
 		   v.mark_price, v.mark_observed_at,
@@ -299,7 +324,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.liquidation_fee IS 'Liquidation fee on the whole position at the mark, before it is rounded to be charged.';
 	COMMENT ON COLUMN ledger.position_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee.';
 
-	CREATE OR REPLACE VIEW ledger.account_risk AS
+	CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
 		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve) AS free_collateral,
@@ -370,26 +395,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the equity is compared with.';
 	COMMENT ON COLUMN ledger.account_risk.liquidatable IS 'Whether there is a position and the equity is below liquidation_requirement, or also at it where the policy says at_or_below.';
 
-	CREATE OR REPLACE VIEW ledger.open_interest AS
-	SELECT p.book_id, p.instrument_id, p.open_interest, i.open_interest_limit,
-		   coalesce(p.open_interest > i.open_interest_limit, false) AS exceeded,
-		   i.open_interest_lo, i.open_interest_hi
-	  FROM (SELECT p.book_id, p.instrument_id, coalesce(sum(p.qty) FILTER (WHERE p.qty > 0), 0) AS open_interest
-			  FROM ledger.position p
-			 GROUP BY p.book_id, p.instrument_id) p
-	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id;
-
-	COMMENT ON VIEW ledger.open_interest IS
-		'How much of each instrument is open in each book.';
-	COMMENT ON COLUMN ledger.open_interest.book_id IS 'The book.';
-	COMMENT ON COLUMN ledger.open_interest.instrument_id IS 'The instrument.';
-	COMMENT ON COLUMN ledger.open_interest.open_interest IS 'Sum of the long positions, in contracts.';
-	COMMENT ON COLUMN ledger.open_interest.open_interest_limit IS 'The most there may be; NULL: no limit.';
-	COMMENT ON COLUMN ledger.open_interest.exceeded IS 'Whether there is more than that.';
-	COMMENT ON COLUMN ledger.open_interest.open_interest_lo IS 'From here on initial margin grows; NULL: it does not.';
-	COMMENT ON COLUMN ledger.open_interest.open_interest_hi IS 'From here on initial margin is the whole notional.';
-
-	CREATE OR REPLACE VIEW ledger.position_limit_usage AS
+	CREATE OR REPLACE VIEW ledger.position_limit_usage WITH (security_invoker = true) AS
 	SELECT u.book_id, u.instrument_id, u.owner_id, u.account_id, u.side, u.qty, u.notional,
 		   l.max_qty, l.max_notional,
 		   coalesce(u.qty > l.max_qty, false) OR coalesce(u.notional > l.max_notional, false) AS exceeded
@@ -421,7 +427,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_limit_usage.max_notional IS 'The largest notional; NULL: no limit.';
 	COMMENT ON COLUMN ledger.position_limit_usage.exceeded IS 'Whether there is more than one of the two allows.';
 
-	CREATE OR REPLACE VIEW ledger.fund_status AS
+	CREATE OR REPLACE VIEW ledger.fund_status WITH (security_barrier = true) AS
 	SELECT a.book_id, a.asset_code, a.account_id,
 		   (SELECT sum(b.amount) FROM ledger.balance b
 			 WHERE b.book_id = a.book_id AND b.account_id = a.account_id) AS balance,

@@ -209,6 +209,33 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.liquidation_fee_minimum IS 'The lowest rate.';
 	COMMENT ON COLUMN ledger.policy.liquidation_fee_maximum IS 'The highest rate.';
 
+	CREATE TABLE IF NOT EXISTS ledger.transfer_rule (
+		kind text NOT NULL,
+		from_kind text NOT NULL,
+		to_kind text NOT NULL,
+		version int NOT NULL,
+		allowed boolean NOT NULL DEFAULT true,
+		reason text NOT NULL DEFAULT '',
+		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (kind, from_kind, to_kind, version),
+		-- no clearing: trades alone change what is open
+		CHECK (from_kind IN ('trader', 'fee', 'insurance_fund', 'liquidity', 'external', 'house',
+							 'receivable', 'funding', 'interbook', 'suspense')),
+		CHECK (to_kind IN ('trader', 'fee', 'insurance_fund', 'liquidity', 'external', 'house',
+						   'receivable', 'funding', 'interbook', 'suspense'))
+	);
+	COMMENT ON TABLE ledger.transfer_rule IS
+		'Which kinds of transfer may go from which kind of account to which; what has no row is refused (22023). The highest version is in force, for the statements that begin after it was committed. Append-only: a change is a new row, and the table is the record of who changed what, when and why.';
+	COMMENT ON COLUMN ledger.transfer_rule.kind IS 'Kind of the transfer.';
+	COMMENT ON COLUMN ledger.transfer_rule.from_kind IS 'Kind of the account that pays.';
+	COMMENT ON COLUMN ledger.transfer_rule.to_kind IS 'Kind of the account that is paid.';
+	COMMENT ON COLUMN ledger.transfer_rule.version IS 'Counts the changes of one rule; given by the database where it is left out.';
+	COMMENT ON COLUMN ledger.transfer_rule.allowed IS 'Whether it may; false takes a rule back.';
+	COMMENT ON COLUMN ledger.transfer_rule.reason IS 'Why.';
+	COMMENT ON COLUMN ledger.transfer_rule.posted_at IS 'When the row was inserted; by the database.';
+	COMMENT ON COLUMN ledger.transfer_rule.who IS 'Who inserted it.';
+
 	-- Account-side tables: book_id first, and no trigger leaves the book.
 
 	CREATE TABLE IF NOT EXISTS ledger.book (
@@ -292,7 +319,7 @@ BEGIN
 		PRIMARY KEY (book_id, transfer_id, period)
 	);
 	COMMENT ON TABLE ledger.transfer IS
-		'Money moved between two accounts of one book and one asset. An INSERT posts it. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. Append-only.';
+		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.trade (
 		book_id int NOT NULL DEFAULT 1,
@@ -333,7 +360,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.idempotency (
 		book_id int NOT NULL,
@@ -558,6 +585,10 @@ BEGIN
 		margin_setting int,
 		position_limit int,
 		added_risk int,
+		rule_kind text,
+		from_kind text,
+		to_kind text,
+		transfer_rule int,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -584,7 +615,8 @@ BEGIN
 		FOREIGN KEY (book_id, account_id, order_reserve) REFERENCES ledger.order_reserve,
 		FOREIGN KEY (book_id, account_id, margin_setting) REFERENCES ledger.margin_setting,
 		FOREIGN KEY (position_limit) REFERENCES ledger.position_limit,
-		FOREIGN KEY (book_id, account_id, added_risk) REFERENCES ledger.added_risk
+		FOREIGN KEY (book_id, account_id, added_risk) REFERENCES ledger.added_risk,
+		FOREIGN KEY (rule_kind, from_kind, to_kind, transfer_rule) REFERENCES ledger.transfer_rule
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -266,6 +266,7 @@ AS $function$
 			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
+			('transfer_rule', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_transfer_rule'),
 			('margin_scale', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_margin_scale'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
 			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
@@ -282,12 +283,12 @@ AS $function$
 			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy',
+							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment']) AS name
 		UNION ALL
 		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy',
+							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment']) AS name
 	  ) AS t
 $function$;

@@ -22,7 +22,7 @@ BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
 						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
-						'trade', 'transfer', 'unmatched_execution', 'funding', 'funding_payment']) AS t(name)
+						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -138,8 +138,26 @@ BEGIN
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
 								  'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
-								  'funding', 'late_funding')
+								  'funding', 'late_funding', 'fold')
 			 ORDER BY e.book_id, e.kind, e.cause
+			 LIMIT 1) v;
+
+	-- A fold is a pair: out of a slot >= 1 and into slot 0, or back, of one
+	-- system account at one time.
+	RETURN QUERY
+	SELECT 'folds', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, fold %s: %s in %s entries, %s of them in slot 0, from %s to %s',
+						  e.book_id, e.account_id, e.cause, sum(e.amount), count(*),
+						  count(*) FILTER (WHERE e.slot = 0), min(e.posted_at), max(e.posted_at)) AS offender
+			  FROM ledger.entry e
+			 WHERE e.kind = 'fold'
+			   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)
+			 GROUP BY e.book_id, e.account_id, e.cause
+			HAVING (e.account_id < 0 AND sum(e.amount) = 0 AND count(*) = 2
+					AND count(*) FILTER (WHERE e.slot = 0 AND e.seq = e.cause) = 1
+					AND min(e.posted_at) = max(e.posted_at)) IS NOT TRUE
+			 ORDER BY e.book_id, e.account_id, e.cause
 			 LIMIT 1) v;
 
 	-- The rows that ask for entries, against the entries that are there: one
@@ -162,6 +180,20 @@ BEGIN
 			 GROUP BY u.book_id, u.cause, u.account_id, u.kind
 			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
 			 ORDER BY u.book_id, u.cause, u.account_id, u.kind
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'transfer_rules', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, transfer %s: a %s from %s to %s was never allowed', t.book_id, t.transfer_id, t.kind,
+						  f.kind, o.kind) AS offender
+			  FROM ledger.transfer t
+			  JOIN ledger.account f ON f.book_id = t.book_id AND f.account_id = t.from_account
+			  JOIN ledger.account o ON o.book_id = t.book_id AND o.account_id = t.to_account
+			 WHERE NOT EXISTS (SELECT FROM ledger.transfer_rule r
+								WHERE r.kind = t.kind AND r.from_kind = f.kind AND r.to_kind = o.kind AND r.allowed)
+			   AND (verify.book_id IS NULL OR t.book_id = verify.book_id)
+			 ORDER BY t.book_id, t.transfer_id
 			 LIMIT 1) v;
 
 	-- A fee is what the trade says.  What could not be paid of the fees of an
@@ -571,6 +603,29 @@ BEGIN
 			 WHERE verify.book_id IS NULL OR b.book_id = verify.book_id
 			 GROUP BY b.book_id, b.account_id
 			HAVING sum(b.amount) < max(b.floor)
+			 ORDER BY b.book_id, b.account_id
+			 LIMIT 1) v;
+
+	-- a floor is what its last change says, or that of its kind
+	RETURN QUERY
+	SELECT 'floor_changes', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: floor %s; the last change says %s', b.book_id, b.account_id,
+						  coalesce(b.floor::text, 'none'), coalesce(f.floor::text, 'none')) AS offender
+			  FROM ledger.balance b
+			  JOIN ledger.account a ON a.book_id = b.book_id AND a.account_id = b.account_id
+			  LEFT JOIN (SELECT DISTINCT ON (e.book_id, e.account_id)
+								e.book_id, e.account_id, (e.payload -> 'floor' ->> 1)::numeric AS floor
+						   FROM ledger.event e
+						  WHERE e.kind = 'floor_change'
+						  ORDER BY e.book_id, e.account_id, e.event_id DESC) e
+					 ON e.book_id = b.book_id AND e.account_id = b.account_id
+			 CROSS JOIN LATERAL (
+				SELECT CASE WHEN e.account_id IS NOT NULL THEN e.floor
+							WHEN a.kind IN ('trader', 'insurance_fund', 'liquidity') THEN 0
+					   END AS floor) f
+			 WHERE b.slot = 0 AND b.floor IS DISTINCT FROM f.floor
+			   AND (verify.book_id IS NULL OR b.book_id = verify.book_id)
 			 ORDER BY b.book_id, b.account_id
 			 LIMIT 1) v;
 

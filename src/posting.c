@@ -21,6 +21,7 @@
  * account holds slot 0, adds up the slots and debits slot 0, which may go
  * below zero as long as the sum does not.  Debits exclude each other and
  * credits only add, so the sum that was read is what is there at least.
+ * fold.c moves what is in slots >= 1 to slot 0.
  */
 #include "postgres.h"
 
@@ -68,6 +69,7 @@ struct Posting
 	int32		book_id;
 	HTAB	   *accounts;		/* of AccountSlot */
 	List	   *system;			/* those of them with account_id < 0 */
+	List	   *filled_slots;	/* LedgerAccounts beside those */
 	PostedEntry *entries;
 	int			nentries;
 	int			entries_size;
@@ -159,6 +161,14 @@ static const LedgerStatement insert_slot = {
 	"  WHERE o.book_id = $1 AND o.slot = $2 AND o.account_id = $3)"
 	" RETURNING b.account_id, b.amount, b.seq, b.posted_at, b.slot",
 	3, {INT4OID, INT4OID, INT8OID}
+};
+
+static const LedgerStatement lock_filled_slots = {
+	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
+	" FROM {balance} b"
+	" WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot <> 0 AND b.amount <> 0"
+	" ORDER BY b.slot FOR NO KEY UPDATE SKIP LOCKED",
+	2, {INT4OID, INT8OID}
 };
 
 static const LedgerStatement lock_book = {
@@ -570,6 +580,32 @@ posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n)
 }
 
 /*
+ * posting_take_filled_slots
+ *		Lock the slots >= 1 of a system account that hold anything, but for
+ *		those that somebody else has locked.  Returns a LedgerAccount for each,
+ *		a copy of account that posting_post() takes in its place.
+ */
+List *
+posting_take_filled_slots(Posting *posting, LedgerAccount *account)
+{
+	Datum		values[2] = {Int32GetDatum(posting->book_id), Int64GetDatum(account->account_id)};
+	List	   *taken = NIL;
+
+	wiring_read(posting->wiring, &lock_filled_slots, values, LEDGER_LATEST);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		LedgerAccount *slot = palloc(sizeof(LedgerAccount));
+
+		*slot = *account;
+		remember_balance(slot, result_int32(row, 5), result_numeric(row, 2), NULL,
+						 result_int64(row, 3), result_int64(row, 4));
+		taken = lappend(taken, slot);
+	}
+	posting->filled_slots = list_concat(posting->filled_slots, taken);
+	return taken;
+}
+
+/*
  * posting_total
  *		The balance over all slots of a system account, as this posting will
  *		leave it.  Where the posting holds slot 0 of a floored account, what
@@ -668,7 +704,9 @@ write_balances(Posting *posting)
 {
 	HASH_SEQ_STATUS scan;
 	AccountSlot *found;
-	LedgerAccount **changed = palloc(sizeof(LedgerAccount *) * hash_get_num_entries(posting->accounts));
+	LedgerAccount **changed = palloc(sizeof(LedgerAccount *) *
+									 (hash_get_num_entries(posting->accounts) + list_length(posting->filled_slots)));
+	ListCell   *lc;
 	int			n = 0;
 	int			below = 0;
 	Datum	   *columns[5];
@@ -679,6 +717,9 @@ write_balances(Posting *posting)
 	while ((found = hash_seq_search(&scan)) != NULL)
 		if (found->account.changed)
 			changed[n++] = &found->account;
+	foreach(lc, posting->filled_slots)
+		if (((LedgerAccount *) lfirst(lc))->changed)
+			changed[n++] = lfirst(lc);
 	qsort(changed, n, sizeof(LedgerAccount *), compare_accounts);
 
 	/* time never runs backwards within an account, whatever the clock does */

@@ -80,6 +80,7 @@ extern LedgerAccount *posting_system_account(Posting *posting, AccountKind kind,
 											 const char *asset_code);
 extern void posting_take_slots(Posting *posting, LedgerAccount **accounts, int n);
 extern void posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n);
+extern List *posting_take_filled_slots(Posting *posting, LedgerAccount *account);
 extern Numeric posting_total(Posting *posting, LedgerAccount *account);
 extern void posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 						 const char *kind, int64 cause, TimestampTz effective_at);

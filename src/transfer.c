@@ -51,6 +51,16 @@ static const LedgerStatement read_used_keys = {
 	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
 };
 
+/* the first of these kinds of transfer that may not go between these kinds of account */
+static const LedgerStatement read_forbidden = {
+	"SELECT u.place FROM unnest($1, $2, $3) WITH ORDINALITY AS u(kind, from_kind, to_kind, place)"
+	" WHERE (SELECT r.allowed FROM {transfer_rule} r"
+	"  WHERE r.kind = u.kind AND r.from_kind = u.from_kind AND r.to_kind = u.to_kind"
+	"  ORDER BY r.version DESC LIMIT 1) IS NOT TRUE"
+	" ORDER BY u.place LIMIT 1",
+	3, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+};
+
 static const LedgerStatement insert_balances = {
 	"INSERT INTO {balance} (book_id, account_id, floor)"
 	" SELECT $1, u.account_id, risk.initial_floor(u.kind)"
@@ -175,15 +185,6 @@ check_transfer(Posting *posting, TransferRow *transfer)
 				 errdetail("Account " INT64_FORMAT " holds %s, account " INT64_FORMAT " holds %s.",
 						   from->account_id, from->asset_code, to->account_id, to->asset_code),
 				 errhint("An exchange is two transfers, one in each asset.")));
-	if (from->kind == ACCOUNT_TRADER && to->kind == ACCOUNT_TRADER &&
-		strcmp(transfer->kind, "transfer") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": a %s is not between two traders",
-						transfer->transfer_id, transfer->kind),
-				 errdetail("Accounts " INT64_FORMAT " and " INT64_FORMAT " are both traders'.",
-						   from->account_id, to->account_id),
-				 errhint("Use kind transfer, or an account of the venue, see risk.system_account().")));
 	if (strcmp(transfer->who, GetUserNameFromId(GetSessionUserId(), false)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -201,6 +202,58 @@ check_transfer(Posting *posting, TransferRow *transfer)
 						transfer->transfer_id, from->account_id),
 				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
 				 errhint("Set its status to active first.")));
+}
+
+/*
+ * Whether each transfer may go between accounts of these kinds is data, read
+ * once for a statement: each of the few combinations that come up in it.
+ */
+static void
+check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
+{
+	int		   *firsts = palloc(sizeof(int) * n);	/* transfer that a combination came up in first */
+	Datum	   *columns[3];
+	Datum		values[3];
+	int			combinations = 0;
+
+	for (int c = 0; c < 3; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		AccountKind from = posting_account(posting, transfers[i]->from_account)->kind;
+		AccountKind to = posting_account(posting, transfers[i]->to_account)->kind;
+		int			c = 0;
+
+		while (c < combinations &&
+			   (posting_account(posting, transfers[firsts[c]]->from_account)->kind != from ||
+				posting_account(posting, transfers[firsts[c]]->to_account)->kind != to ||
+				strcmp(transfers[firsts[c]]->kind, transfers[i]->kind) != 0))
+			c++;
+		if (c < combinations)
+			continue;
+		firsts[combinations] = i;
+		columns[0][combinations] = CStringGetTextDatum(transfers[i]->kind);
+		columns[1][combinations] = CStringGetTextDatum(account_kind_name(from));
+		columns[2][combinations] = CStringGetTextDatum(account_kind_name(to));
+		combinations++;
+	}
+	for (int c = 0; c < 3; c++)
+		values[c] = array_argument(columns[c], NULL, combinations, TEXTOID);
+	wiring_read(wiring, &read_forbidden, values, LEDGER_LATEST);
+	if (SPI_processed > 0)
+	{
+		TransferRow *transfer = transfers[firsts[result_int64(0, 1) - 1]];
+
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
+						transfer->kind,
+						account_kind_name(posting_account(posting, transfer->from_account)->kind),
+						account_kind_name(posting_account(posting, transfer->to_account)->kind)),
+				 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
+						   transfer->from_account, transfer->to_account, transfer->book_id),
+				 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
+	}
 }
 
 /*
@@ -313,6 +366,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	posting_open(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
 		check_transfer(posting, transfers[i]);
+	check_rules(wiring, posting, transfers, n);
 	open_system_accounts(posting, transfers, n);
 	requirements = read_requirements(wiring, posting, book_id, transfers, n);
 

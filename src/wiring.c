@@ -22,6 +22,7 @@
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -42,7 +43,7 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"position", "settlement", "reset", "event", "below_floor",
 	"unmatched_execution", "funding", "funding_payment",
 	"order_reserve",
-	"margin_setting", "position_limit", "added_risk"
+	"margin_setting", "position_limit", "added_risk", "transfer_rule"
 };
 
 /* Prepared statements of one ledger, for as long as its tables keep their names. */
@@ -236,13 +237,40 @@ wiring_enter(Relation rel, LedgerTable part)
 	return wiring;
 }
 
+/*
+ * wiring_enter_ledger
+ *		The same for a function that is not called as a trigger: the ledger is
+ *		that of schema ledger.  Who may call the function acts as the owner.
+ */
+Wiring *
+wiring_enter_ledger(void)
+{
+	RangeVar   *name = makeRangeVar("ledger", "balance", -1);
+	Relation	balance = table_openrv_extended(name, AccessShareLock, true);
+	Wiring	   *wiring;
+
+	if (balance == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no ledger here"),
+				 errdetail("Table ledger.balance does not exist."),
+				 errhint("Make the ledger with risk.install().")));
+	wiring = wiring_enter(balance, LEDGER_BALANCE);
+	wiring->opened = true;
+	return wiring;
+}
+
 /* wiring_leave: undo wiring_enter().  The wiring and all palloc'd since are gone. */
 void
 wiring_leave(Wiring *wiring)
 {
+	Relation	opened = wiring->opened ? wiring->relation : NULL;
+
 	SetUserIdAndSecContext(wiring->caller, wiring->caller_security_context);
 	AtEOXact_GUC(true, wiring->guc_nest_level);
 	SPI_finish();
+	if (opened != NULL)
+		table_close(opened, NoLock);
 }
 
 /* The text of a statement with the names of the tables put in. */

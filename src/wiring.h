@@ -36,6 +36,7 @@ typedef enum LedgerTable
 	LEDGER_MARGIN_SETTING,
 	LEDGER_POSITION_LIMIT,
 	LEDGER_ADDED_RISK,
+	LEDGER_TRANSFER_RULE,
 	LEDGER_TABLES
 } LedgerTable;
 
@@ -43,7 +44,8 @@ struct LedgerPlans;
 
 typedef struct Wiring
 {
-	Relation	relation;		/* that the trigger fired on */
+	Relation	relation;		/* that the trigger fired on, or that wiring_enter_ledger() opened */
+	bool		opened;			/* by us */
 	Oid			owner;			/* of the tables */
 	char	   *schema;			/* quoted */
 	char	   *table[LEDGER_TABLES];	/* quoted, with schema */
@@ -79,6 +81,7 @@ typedef enum LedgerView
 } LedgerView;
 
 extern Wiring *wiring_enter(Relation rel, LedgerTable part);
+extern Wiring *wiring_enter_ledger(void);
 extern void wiring_leave(Wiring *wiring);
 extern void wiring_read(Wiring *wiring, const LedgerStatement *statement,
 						Datum *values, LedgerView view);

@@ -52,7 +52,7 @@ $$, ARRAY['unrealized_pnl', 'unrealized_pnl_at_cost', 'notional', 'maintenance_m
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 	 WHERE p.pronamespace = 'risk'::regnamespace AND l.lanname = 'c'
-	   AND p.prorettype <> 'trigger'::regtype AND (p.procost = 1 OR NOT p.proisstrict)
+	   AND p.provolatile <> 'v' AND (p.procost = 1 OR NOT p.proisstrict)
 	   -- parts of aggregates
 	   AND NOT 'internal'::regtype = ANY (p.proargtypes)
 $$, 'every formula has a cost of its own and a rule for NULL');

@@ -40,13 +40,17 @@ DO $$ BEGIN PERFORM risk.open_isolated(2, 1, 0, child_id => 5); END $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (5, 1, 'buy', 1, 90, 8), (2, 1, 'sell', 1, 90, 8);
 
+-- the slots of the outside, folded, and a floor that was changed
+DO $$ BEGIN PERFORM risk.fold_slots(), risk.set_floor(4, -1, 'a credit line'); END $$;
+
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
 SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
-		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0),
+		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
+		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fold'),
 		  'there is a row of every sort');
 
 -- What a check of verify() says after a statement, with nothing of it kept.
@@ -129,6 +133,9 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('equity', 'UPDATE ledger.position SET cost = cost + 1 WHERE account_id = 3 AND instrument_id = 2', 'asset USDT'),
 	('floors', 'UPDATE ledger.balance SET amount = -1 WHERE account_id = 2', 'account 2'),
 	('floors', 'UPDATE ledger.balance SET floor = 100000 WHERE account_id = 2', 'account 2'),
+	('floor_changes', 'UPDATE ledger.balance SET floor = -1 WHERE account_id = 2', 'account 2: floor -1; the last change says 0'),
+	('floor_changes', 'UPDATE ledger.balance SET floor = 0 WHERE account_id = 4', 'account 4: floor 0; the last change says -1'),
+	('floor_changes', 'UPDATE ledger.balance SET floor = 0 WHERE slot = 0 AND account_id = risk.system_account(1, ''house'', ''USDT'')', 'the last change says none'),
 	('below_floor', 'INSERT INTO ledger.below_floor (book_id, account_id) VALUES (1, 2)', 'account 2'),
 	('unmatched_execution', 'INSERT INTO ledger.unmatched_execution (book_id, instrument_id, execution_id, transaction_id, executed_at, trades, qty, value) VALUES (1, 1, 7, ''1'', ''2024-01-01'', 1, 1, 1)', 'execution 7'),
 	('added_risk', 'INSERT INTO ledger.added_risk (book_id, account_id, instrument_id, qty_before) VALUES (1, 2, 1, 0)', 'account 2'),
@@ -137,6 +144,12 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = 77', 'account 77'),
 	('order_reserves', 'UPDATE ledger.order_reserve SET account_id = risk.system_account(1, ''house'', ''USDT'')', 'a house account'),
 	('order_reserves', 'UPDATE ledger.order_reserve SET instrument_id = 77', 'instrument 77'),
+	('transfer_rules', 'UPDATE ledger.transfer_rule SET allowed = false WHERE kind = ''deposit'' AND to_kind = ''trader''', 'a deposit from external to trader was never allowed'),
+	('transfer_rules', 'UPDATE ledger.transfer SET to_account = 3 WHERE kind = ''deposit'' AND to_account = 2; UPDATE ledger.transfer SET from_account = 2 WHERE kind = ''deposit'' AND to_account = 3', 'from trader to trader'),
+	('folds', 'UPDATE ledger.entry SET amount = amount + 1 WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', 'in 2 entries, 1 of them in slot 0'),
+	('folds', 'UPDATE ledger.entry SET posted_at = ''2100-01-01'' WHERE kind = ''fold'' AND slot > 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '2100-01-01'),
+	('folds', 'DELETE FROM ledger.entry WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '1 entries, 0 of them in slot 0'),
+	('folds', 'UPDATE ledger.entry SET kind = ''fold'' WHERE account_id = 3 AND seq = 1', 'account 3, fold'),
 	('margin_settings', 'UPDATE ledger.margin_setting SET leverage = 2', 'account 2'),
 	('margin_settings', 'DELETE FROM ledger.margin_setting', 'account 2'),
 	('margin_settings', 'INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (3, 1, 5)', 'account 3'),

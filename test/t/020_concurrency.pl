@@ -146,7 +146,8 @@ CALL client.pay($external, :a, :amount, 'deposit');
 \\set amount random(50, 500)
 CALL client.pay($fund, $house, :amount, 'transfer');
 )
-	]);
+	],
+	fold => [ 1, "SELECT risk.fold_slots();\n" ]);
 
 my @files;
 for my $name (sort keys %scripts)
