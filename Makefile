@@ -30,6 +30,7 @@ OBJS = \
 	src/wiring.o \
 	src/trigger_rows.o \
 	src/guard.o \
+	src/guarded_table.o \
 	src/valuation.o \
 	src/posting.o \
 	src/funding.o \
@@ -48,6 +49,7 @@ SQL_PARTS = \
 	sql/formulas.sql \
 	sql/account_formulas.sql \
 	sql/leverage_formulas.sql \
+	sql/guarded_tables.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \
