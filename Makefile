@@ -31,6 +31,7 @@ OBJS = \
 	src/trigger_rows.o \
 	src/guard.o \
 	src/guarded_table.o \
+	src/seal.o \
 	src/valuation.o \
 	src/posting.o \
 	src/funding.o \
@@ -57,6 +58,7 @@ SQL_PARTS = \
 	sql/books.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
+	sql/seal.sql \
 	sql/risk_views.sql \
 	sql/verify.sql \
 	sql/install.sql

@@ -283,12 +283,12 @@ AS $function$
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
 							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy',
-							'funding', 'funding_payment']) AS name
+							'funding', 'funding_payment', 'seal', 'seal_range']) AS name
 		UNION ALL
 		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
 							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy',
-							'funding', 'funding_payment']) AS name
+							'funding', 'funding_payment', 'seal', 'seal_range']) AS name
 	  ) AS t
 $function$;
 COMMENT ON FUNCTION risk.ledger_triggers() IS
