@@ -31,6 +31,8 @@ OBJS = \
 	src/wiring.o \
 	src/trigger_rows.o \
 	src/guard.o \
+	src/guarded_table.o \
+	src/seal.o \
 	src/valuation.o \
 	src/posting.o \
 	src/floor.o \
@@ -51,6 +53,7 @@ SQL_PARTS = \
 	sql/formulas.sql \
 	sql/account_formulas.sql \
 	sql/leverage_formulas.sql \
+	sql/guarded_tables.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \
@@ -62,6 +65,7 @@ SQL_PARTS = \
 	sql/floor.sql \
 	sql/fold.sql \
 	sql/statement.sql \
+	sql/seal.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify.sql \

@@ -28,13 +28,16 @@ INSERT INTO topic VALUES
  '{open_isolated,add_margin,remove_margin,isolated_account,parent_of}'),
 (7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund.',
  '{create_book,system_account,asset_of,open_system_accounts,initial_floor}'),
-(8, 'Proof', 'Anyone can check the books again.', '{verify}'),
+(8, 'Proof', 'Anyone can check the books again. Seals tell whether their entries are the ones that were there.',
+ '{verify,seal,verify_seal,check_seals,rows_digest,rows_marks}'),
 (9, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
  '{install,create_tables,create_triggers,create_views,ledger_triggers}'),
 (10, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype
-		  AND p.proname <> 'open_system_accounts' ORDER BY 1));
+		  AND p.proname <> 'open_system_accounts' ORDER BY 1)),
+(11, 'Tables of your own', 'Any table can have the check at commit, without a ledger.',
+ '{guard,unguard,guards,place_guard,guard_terms}');
 
 CREATE TEMP VIEW documented AS
 SELECT p.oid, p.proname, p.prorettype = 'trigger'::regtype AS is_trigger, obj_description(p.oid, 'pg_proc') AS comment

@@ -362,6 +362,50 @@ BEGIN
 	COMMENT ON TABLE ledger.entry IS
 		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
+	CREATE TABLE IF NOT EXISTS ledger.seal (
+		book_id int NOT NULL,
+		seal_id bigint NOT NULL,
+		sealed_at timestamptz NOT NULL,
+		entries bigint NOT NULL,
+		total_entries bigint NOT NULL,
+		ranges bigint NOT NULL,
+		head bytea NOT NULL,
+		who text NOT NULL,
+		PRIMARY KEY (book_id, seal_id)
+	);
+	COMMENT ON TABLE ledger.seal IS
+		'Seals of a book, numbered from 1, made by risk.seal(). Each covers the entries that were committed since the one before. Append-only.';
+	COMMENT ON COLUMN ledger.seal.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.seal.seal_id IS 'Number of the seal within the book.';
+	COMMENT ON COLUMN ledger.seal.sealed_at IS 'When it was made.';
+	COMMENT ON COLUMN ledger.seal.entries IS 'How many entries it covers.';
+	COMMENT ON COLUMN ledger.seal.total_entries IS 'How many it and all seals before it cover.';
+	COMMENT ON COLUMN ledger.seal.ranges IS 'How many rows it has in ledger.seal_range.';
+	COMMENT ON COLUMN ledger.seal.head IS 'risk.rows_digest() of one row: the head before (NULL for seal 1), book_id, seal_id, sealed_at, entries, total_entries, ranges, who, and risk.rows_digest(slot, account_id, from_seq, to_seq, digest, marks) over its ranges, by slot and account_id.';
+	COMMENT ON COLUMN ledger.seal.who IS 'Who made it.';
+
+	CREATE TABLE IF NOT EXISTS ledger.seal_range (
+		book_id int NOT NULL,
+		slot int NOT NULL,
+		account_id bigint NOT NULL,
+		from_seq bigint NOT NULL,
+		to_seq bigint NOT NULL,
+		seal_id bigint NOT NULL,
+		digest bytea NOT NULL,
+		marks bytea NOT NULL,
+		PRIMARY KEY (book_id, slot, account_id, from_seq)
+	);
+	COMMENT ON TABLE ledger.seal_range IS
+		'The entries that a seal covers: for each slot of an account, from which seq to which. Append-only.';
+	COMMENT ON COLUMN ledger.seal_range.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.seal_range.slot IS 'The slot.';
+	COMMENT ON COLUMN ledger.seal_range.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.seal_range.from_seq IS 'The first entry: the one after the last range of this slot, or 1.';
+	COMMENT ON COLUMN ledger.seal_range.to_seq IS 'The last entry.';
+	COMMENT ON COLUMN ledger.seal_range.seal_id IS 'The seal.';
+	COMMENT ON COLUMN ledger.seal_range.digest IS 'risk.rows_digest() of all columns of these entries, in the order of the table, by seq.';
+	COMMENT ON COLUMN ledger.seal_range.marks IS 'risk.rows_marks() of the same: 4 bytes for each entry.';
+
 	CREATE TABLE IF NOT EXISTS ledger.idempotency (
 		book_id int NOT NULL,
 		idempotency_key text NOT NULL,

@@ -279,17 +279,14 @@ AS $function$
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
 							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk']) AS name
 		UNION ALL
-		SELECT name, 'keep_rows', 'A'::"char",
-			   CASE WHEN name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
+		SELECT n.name, k.trigger_name, 'A'::"char",
+			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
+					WHEN n.name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment']) AS name
-		UNION ALL
-		SELECT name, 'keep_table', 'A'::"char", 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement',
-							'reset', 'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment']) AS name
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
+							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
+							'funding', 'funding_payment', 'seal', 'seal_range']) AS n(name)
+		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 	  ) AS t
 $function$;
 COMMENT ON FUNCTION risk.ledger_triggers() IS

@@ -22,7 +22,8 @@ BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
 						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
-						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment']) AS t(name)
+						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
+						'seal', 'seal_range']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -717,6 +718,9 @@ BEGIN
 			 WHERE f.fault IS NOT NULL
 			 ORDER BY s.instrument_id, s.effective_at
 			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT c.* FROM risk.check_seals(verify.book_id) c;
 
 	-- The triggers are those of every book.  Both definitions are brought to
 	-- one form: events in the order that the server prints, no parentheses.

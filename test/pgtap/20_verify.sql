@@ -39,6 +39,8 @@ INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (
 DO $$ BEGIN PERFORM risk.open_isolated(2, 1, 0, child_id => 5); END $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (5, 1, 'buy', 1, 90, 8), (2, 1, 'sell', 1, 90, 8);
+-- a seal
+DO $$ BEGIN PERFORM risk.seal(1); END $$;
 
 -- the slots of the outside, folded, and a floor that was changed
 DO $$ BEGIN PERFORM risk.fold_slots(), risk.set_floor(4, -1, 'a credit line'); END $$;
@@ -153,6 +155,14 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('margin_settings', 'UPDATE ledger.margin_setting SET leverage = 2', 'account 2'),
 	('margin_settings', 'DELETE FROM ledger.margin_setting', 'account 2'),
 	('margin_settings', 'INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (3, 1, 5)', 'account 3'),
+	('seals', 'UPDATE ledger.seal SET who = ''nobody''', 'seal 1: head'),
+	('seals', 'UPDATE ledger.seal SET total_entries = total_entries + 1', 'seal 1'),
+	('seals', 'DELETE FROM ledger.seal', 'seal 1: missing'),
+	('seals', 'DELETE FROM ledger.seal_range WHERE account_id = 2', 'seal 1'),
+	('seals', 'UPDATE ledger.seal_range SET digest = marks WHERE account_id = 2', 'seal 1: head'),
+	('sealed_entries', 'UPDATE ledger.entry SET effective_at = effective_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
+	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
+	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, observed_at, scale) VALUES (1, ''2030-01-01'', ''2030-01-01'', 1)', 'instrument 1');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
