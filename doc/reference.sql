@@ -23,20 +23,24 @@ INSERT INTO topic VALUES
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
- '{deposit,withdraw,transfer_once,pay_funding}'),
+ '{deposit,withdraw,transfer_once,shipped_transfer_rules,set_floor,pay_funding}'),
 (6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',
  '{open_isolated,add_margin,remove_margin,isolated_account,parent_of}'),
-(7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund.',
- '{create_book,system_account,asset_of,open_system_accounts,initial_floor}'),
-(8, 'Proof', 'Anyone can check the books again. Seals tell whether their entries are the ones that were there.',
+(7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund. Its own accounts have many slots, so that postings do not wait for each other.',
+ '{create_book,system_account,asset_of,open_system_accounts,initial_floor,fold_slots}'),
+(8, 'Time', 'What an account had at a time, and what happened between two: by the database''s time of posting.',
+ '{balance_at,statement,slots_at}'),
+(9, 'Proof', 'Anyone can check the books again. Seals tell whether their entries are the ones that were there.',
  '{verify,seal,verify_seal,check_seals,rows_digest,rows_marks}'),
-(9, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
+(10, 'Roles', 'Who may do what in a ledger.',
+ '{grant_roles,make_role,protect_owners,role_privileges}'),
+(11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
  '{install,create_tables,create_triggers,create_views,ledger_triggers}'),
-(10, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
+(12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype
 		  AND p.proname <> 'open_system_accounts' ORDER BY 1)),
-(11, 'Tables of your own', 'Any table can have the check at commit, without a ledger.',
+(13, 'Tables of your own', 'Any table can have the check at commit, without a ledger.',
  '{guard,unguard,guards,place_guard,guard_terms}');
 
 CREATE TEMP VIEW documented AS
@@ -88,7 +92,7 @@ SELECT string_agg(line, E'\n' ORDER BY place, in_topic NULLS FIRST, oid)
 	  FROM topic t
 	 CROSS JOIN LATERAL unnest(t.names) WITH ORDINALITY AS n(name, ordinality)
 	  JOIN documented d ON d.proname = n.name
-	 WHERE NOT d.is_trigger OR t.place = 10) AS part;
+	 WHERE NOT d.is_trigger OR t.place = 12) AS part;
 
 SELECT string_agg(line, E'\n' ORDER BY kind, relname COLLATE "C", attnum)
   FROM (
