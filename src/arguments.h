@@ -28,9 +28,21 @@ typedef enum ArgDomain
 extern void judge_number(FixedInt value, int scale, Numeric numeric,
 						 const char *name, ArgDomain domain);
 extern int	read_scale(FunctionCallInfo fcinfo, int n);
-extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
+extern ContractKind read_other_kind(FunctionCallInfo fcinfo, int n);
 extern LiquidationTrigger read_trigger(FunctionCallInfo fcinfo, int n);
 extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
+
+/* Argument n: linear is by far the most frequent. */
+fixed_inline ContractKind
+read_kind(FunctionCallInfo fcinfo, int n)
+{
+	const char *kind = DatumGetPointer(PG_GETARG_DATUM(n));
+
+	if (VARATT_IS_1B(kind) ? VARSIZE_1B(kind) == VARHDRSZ_SHORT + 6 && memcmp(VARDATA_1B(kind), "linear", 6) == 0 :
+		VARSIZE_4B(kind) == VARHDRSZ + 6 && memcmp(VARDATA_4B(kind), "linear", 6) == 0)
+		return CONTRACT_LINEAR;
+	return read_other_kind(fcinfo, n);
+}
 
 /* Argument n, which is called name, refused when outside of its domain. */
 fixed_inline void

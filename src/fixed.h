@@ -226,7 +226,23 @@ fixed_inline bool
 fixed_add(Fixed a, Fixed b, Fixed *sum)
 {
 	FixedInt	value;
+	int			more = a.scale - b.scale;
 
+	/*
+	 * The usual case: both in 64 bits.  One of the powers is 1; which one
+	 * differs from row to row.
+	 */
+	if (fixed_likely(a.value == (int64_t) a.value && b.value == (int64_t) b.value &&
+					 more >= -18 && more <= 18))
+	{
+		int			more_a = more < 0 ? -more : 0;
+		int			more_b = more > 0 ? more : 0;
+
+		sum->value = a.value * (int64_t) fixed_powers[more_a] +
+			b.value * (int64_t) fixed_powers[more_b];
+		sum->scale = a.scale + more_a;
+		return true;
+	}
 	if (a.scale != b.scale &&
 		!(a.scale < b.scale ? fixed_extend(&a, b.scale) : fixed_extend(&b, a.scale)))
 		return false;
