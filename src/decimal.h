@@ -144,11 +144,11 @@ dec_from_datum(Datum datum)
 	DecodedNumber rest;
 
 	result.numeric = NULL;
-	if (VARATT_IS_1B(stored) ?
-		likely(fixed_decode_short(VARDATA_1B(stored), (size_t) VARSIZE_1B(stored) - VARHDRSZ_SHORT,
-								  &result.fixed)) :
-		VARATT_IS_4B_U(stored) &&
-		likely(fixed_decode_short(VARDATA_4B(stored), VARSIZE_4B(stored) - VARHDRSZ, &result.fixed)))
+	if (likely(VARATT_IS_1B(stored) ?
+			   fixed_decode_short(VARDATA_1B(stored), (size_t) VARSIZE_1B(stored) - VARHDRSZ_SHORT,
+								  &result.fixed) :
+			   VARATT_IS_4B_U(stored) &&
+			   fixed_decode_short(VARDATA_4B(stored), VARSIZE_4B(stored) - VARHDRSZ, &result.fixed)))
 		return result;
 
 	result.fixed.value = dec_decode_long(datum, &rest);

@@ -436,9 +436,14 @@ fixed_quotient_scale(Fixed a, Fixed b)
 fixed_inline bool
 fixed_decode_short(const char *data, size_t length, Fixed *number)
 {
+	/* what the second digit, the last but one and the last count, if read */
+	static const uint64_t counts[4][3] = {
+		{0, 0, 0}, {0, 0, 100000000}, {100000000, 0, 10000}, {100000000, 10000, 1}
+	};
 	uint16_t	header;
 	uint16_t	digit[4];
-	size_t		last = length - 2;	/* where the last digit is */
+	size_t		last = length - 4;	/* bytes before the last digit */
+	const uint64_t *count;
 	uint64_t	part;
 	uint64_t	value;
 	int			behind;			/* decimal zeros in part behind the value */
@@ -450,20 +455,19 @@ fixed_decode_short(const char *data, size_t length, Fixed *number)
 		number->scale = (header >> 7) & 0x3F;
 		return (header & 0xC000) == 0x8000;
 	}
-	if (fixed_unlikely(((length - 4) & ~(size_t) 6) != 0))	/* 4, 6, 8, 10 */
+	if (fixed_unlikely((last & ~(size_t) 6) != 0))	/* 0, 2, 4, 6 */
 		return false;
 	memcpy(&header, data, 2);
 	memcpy(&digit[0], data + 2, 2);
-	memcpy(&digit[1], data + (last < 4 ? last : 4), 2);
-	memcpy(&digit[2], data + (last < 6 ? last : 6), 2);
-	memcpy(&digit[3], data + last, 2);
-	part = digit[0] * fixed_powers[12] +
-		(digit[1] & -(uint64_t) (last >= 4)) * fixed_powers[8] +
-		(digit[2] & -(uint64_t) (last >= 6)) * fixed_powers[4] +
-		(digit[3] & -(uint64_t) (last >= 8));
+	memcpy(&digit[1], data + 2 + (last < 2 ? last : 2), 2);
+	memcpy(&digit[2], data + last, 2);
+	memcpy(&digit[3], data + 2 + last, 2);
+	count = counts[last / 2];
+	part = digit[0] * fixed_powers[12] + digit[1] * count[0] + digit[2] * count[1] +
+		digit[3] * count[2];
 
 	number->scale = (header >> 7) & 0x3F;
-	behind = 12 - number->scale - 4 * ((int) ((header & 0x7F) ^ 0x40) - 0x40);
+	behind = 12 - number->scale - 2 * (int8_t) (header << 1);
 	if (fixed_unlikely((header & 0xC000) != 0x8000 || (unsigned) behind > 15))
 		return false;
 	/* a quotient without a remainder: by 2^n, and times 1 / 5^n modulo 2^64 */
