@@ -140,15 +140,16 @@ fixed_inline Decimal
 dec_from_datum(Datum datum)
 {
 	const char *stored = DatumGetPointer(datum);
+	bool		is_short = VARATT_IS_1B(stored);
 	Decimal		result;
 	DecodedNumber rest;
 
+	/* a length that is none of a number, when it lies elsewhere or compressed */
 	result.numeric = NULL;
-	if (likely(VARATT_IS_1B(stored) ?
-			   fixed_decode_short(VARDATA_1B(stored), (size_t) VARSIZE_1B(stored) - VARHDRSZ_SHORT,
-								  &result.fixed) :
-			   VARATT_IS_4B_U(stored) &&
-			   fixed_decode_short(VARDATA_4B(stored), VARSIZE_4B(stored) - VARHDRSZ, &result.fixed)))
+	if (likely(fixed_decode_short(is_short ? VARDATA_1B(stored) : VARDATA_4B(stored),
+								  is_short ? (size_t) VARSIZE_1B(stored) - VARHDRSZ_SHORT :
+								  VARATT_IS_4B_U(stored) ? (size_t) VARSIZE_4B(stored) - VARHDRSZ : 0,
+								  &result.fixed)))
 		return result;
 
 	result.fixed.value = dec_decode_long(datum, &rest);

@@ -75,6 +75,20 @@ static const uint64_t fixed_inverses[16] = {
 	UINT64_C(0x7738164770402145)
 };
 
+/* Does it fit into 64 bits?  Then fixed_small_product() takes it. */
+fixed_inline bool
+fixed_is_small(FixedInt value)
+{
+	return value == (int64_t) value;
+}
+
+/* One instruction, which the compiler does not find by itself. */
+fixed_inline FixedInt
+fixed_small_product(FixedInt a, FixedInt b)
+{
+	return (FixedInt) (int64_t) a * (int64_t) b;
+}
+
 fixed_inline FixedUint
 fixed_magnitude(FixedInt value)
 {
@@ -209,8 +223,8 @@ fixed_extend(Fixed *a, int scale)
 	int			more = scale - a->scale;
 	FixedUint	magnitude;
 
-	if (fixed_likely(a->value == (int64_t) a->value && more < 20))
-		a->value *= fixed_powers[more];
+	if (fixed_likely(fixed_is_small(a->value) && more < 19))
+		a->value = fixed_small_product(a->value, fixed_powers[more]);
 	else if (a->value != 0)
 	{
 		if (more > 38 ||
@@ -232,14 +246,13 @@ fixed_add(Fixed a, Fixed b, Fixed *sum)
 	 * The usual case: both in 64 bits.  One of the powers is 1; which one
 	 * differs from row to row.
 	 */
-	if (fixed_likely(a.value == (int64_t) a.value && b.value == (int64_t) b.value &&
-					 more >= -18 && more <= 18))
+	if (fixed_likely(fixed_is_small(a.value) && fixed_is_small(b.value) && more >= -18 && more <= 18))
 	{
 		int			more_a = more < 0 ? -more : 0;
 		int			more_b = more > 0 ? more : 0;
 
-		sum->value = a.value * (int64_t) fixed_powers[more_a] +
-			b.value * (int64_t) fixed_powers[more_b];
+		sum->value = fixed_small_product(a.value, fixed_powers[more_a]) +
+			fixed_small_product(b.value, fixed_powers[more_b]);
 		sum->scale = a.scale + more_a;
 		return true;
 	}
@@ -275,8 +288,8 @@ fixed_multiply(Fixed a, Fixed b, Fixed *product)
 
 	if (fixed_unlikely(a.scale + b.scale > FIXED_MAX_SCALE))
 		return false;
-	if (fixed_likely(a.value == (int64_t) a.value && b.value == (int64_t) b.value))
-		product->value = a.value * b.value;
+	if (fixed_likely(fixed_is_small(a.value) && fixed_is_small(b.value)))
+		product->value = fixed_small_product(a.value, b.value);
 	else
 	{
 		if (!fixed_product(fixed_magnitude(a.value), fixed_magnitude(b.value), &magnitude))
