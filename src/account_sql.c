@@ -284,17 +284,16 @@ risk_sum_maintenance_margin_step(PG_FUNCTION_ARGS)
 Datum
 risk_sum_liquidation_requirement_step(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
 	Decimal		fee_rate;
 	Decimal		notional;
 	Decimal		maintenance;
 
-	if (!is_summed(fcinfo, 7, &context))
+	if (!is_summed(fcinfo, 7))
 		RETURN_SUM_AS_IT_IS();
 	read_number(fcinfo, 5, "liquidation_fee_rate", ARG_RATE, &fee_rate);
 	notional = dec_absolute(read_value(fcinfo, 2, 6, 7));
 	maintenance = maintenance_margin_by_tiers(read_tiers(fcinfo, 3), notional);
-	return add_to_sum(fcinfo, context, liquidation_requirement(notional, maintenance, fee_rate));
+	return add_to_sum(fcinfo, liquidation_requirement(notional, maintenance, fee_rate));
 }
 
 /* qty, price, leverage, scale, multiplier, kind */
