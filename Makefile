@@ -4,6 +4,7 @@
 #                  replays real candles, SEED and ACCOUNTS vary the venue
 #   make test      every test, on a throw-away cluster
 #   make fuzz      the arithmetic against an oracle, with sanitizers; TIME=300
+#   make compare   the arithmetic against NUMERIC in SQL; ROWS=1000000
 #   make bench     the formulas against the same in SQL; POSITIONS, ROUNDS
 #   make matrix    test and demo in fresh chroots of three Debian releases
 #   make reference writes doc/reference.md out of the comments in the database
@@ -95,7 +96,7 @@ PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
 # Bitcode for the JIT would need clang, and nothing here is worth inlining.
 override with_llvm = no
 
-.PHONY: all demo test fuzz bench matrix reference
+.PHONY: all demo test fuzz compare bench matrix reference
 all:
 
 # These find or install PostgreSQL themselves, so they come without PGXS.
@@ -105,6 +106,8 @@ test:
 	@test/sandbox test test/run
 fuzz:
 	@test/fuzz/run $(or $(TIME),60) $(SEED)
+compare:
+	@test/sandbox demo test/compare $(or $(ROWS),1000000)
 bench:
 	@test/sandbox demo bench/run
 matrix:

@@ -4,13 +4,14 @@
 --
 -- Called by bench/run.  Prints one table of ratios: 1.00 is the time of the
 -- NUMERIC expression in SQL.  Both sides must give the same bytes in every
--- row; where they do not, the last column says in how many.
+-- row; where they do not, the last column says in how many.  A second table
+-- says how much faster either side is with two workers.
 
 \set ON_ERROR_STOP 1
 \set QUIET 1
 \pset footer off
 SET client_min_messages = warning;
-SET max_parallel_workers_per_gather = 0;
+SET parallel_setup_cost = 0;
 SET jit = off;
 SET work_mem = '256MB';
 
@@ -90,7 +91,10 @@ CREATE TABLE bench.subject (
 	-- expressions over bench.position
 	c text, sql text, plpgsql text,
 	-- what is done with them: count them, or take the aggregate of each group
-	groups text);
+	groups text,
+	workers int NOT NULL DEFAULT 0,
+	-- the subject that is the same without workers
+	alone text);
 INSERT INTO bench.subject (subject, c, sql, plpgsql) VALUES
 	('liquidation price',
 	 'risk.liquidation_price(qty, entry_price, balance, rate, 0, other_pnl, other_maintenance, fee_rate, multiplier)',
@@ -128,10 +132,13 @@ INSERT INTO bench.subject (subject, c, sql, plpgsql) VALUES
 	 'bench.is_liquidatable(balance, qty, entry_price, mark_price, rate, multiplier)');
 INSERT INTO bench.subject (subject, c, sql, groups) VALUES
 	('sum of profit, all',
-	 'risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, kind)',
+	 'risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, ''linear'')',
 	 'sum(qty * multiplier * mark_price - cost)', ''),
-	('sum of profit, by account',
+	('sum of profit, kinds as stored',
 	 'risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, kind)',
+	 'sum(CASE kind WHEN ''inverse'' THEN -(qty * multiplier / mark_price) ELSE qty * multiplier * mark_price END - cost)', ''),
+	('sum of profit, by account',
+	 'risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, ''linear'')',
 	 'sum(qty * multiplier * mark_price - cost)', 'GROUP BY account_id'),
 	('all sums of an account',
 	 'ROW(risk.sum_unrealized_pnl(qty, cost, mark_price, multiplier, kind), risk.sum_notional(qty, mark_price, multiplier, kind),'
@@ -144,7 +151,13 @@ INSERT INTO bench.subject (subject, c, sql, groups) VALUES
 	 ' WHEN abs(qty * multiplier * mark_price) <= 1200000 THEN abs(qty * multiplier * mark_price) * 0.05 - 15300'
 	 ' ELSE abs(qty * multiplier * mark_price) * 0.1 - 75300 END),'
 	 ' sum(ceil(abs(qty * multiplier * mark_price) * 1e8 / 20) * 1e-8::numeric))', 'GROUP BY account_id'),
-	('scan alone', 'fee_rate', NULL, NULL);
+	-- what no arithmetic can save, beside what it is to be compared with
+	('scan of the amounts alone', 'balance', 'balance + (qty * multiplier * mark_price - qty * multiplier * entry_price)', NULL),
+	('groups alone', 'count(cost)', 'sum(qty * multiplier * mark_price - cost)', 'GROUP BY account_id');
+INSERT INTO bench.subject (subject, c, sql, groups, workers, alone)
+SELECT subject || ', 2 workers', c, sql, groups, 2, subject
+  FROM bench.subject
+ WHERE subject IN ('liquidation price', 'equity', 'sum of profit, all') ORDER BY place;
 
 CREATE TABLE bench.result (subject text, round int, side text, seconds float8);
 
@@ -162,6 +175,7 @@ DECLARE
 BEGIN
 	FOR round IN 0 .. current_setting('bench.rounds')::int LOOP
 		FOR s IN SELECT * FROM bench.subject ORDER BY place LOOP
+			PERFORM set_config('max_parallel_workers_per_gather', s.workers::text, true);
 			FOREACH side IN ARRAY ARRAY['c', 'sql', 'plpgsql'] LOOP
 				expression := to_jsonb(s) ->> side;
 				CONTINUE WHEN expression IS NULL OR side = 'plpgsql' AND round > 5;
@@ -182,7 +196,8 @@ DECLARE
 	s bench.subject;
 	n bigint;
 BEGIN
-	FOR s IN SELECT * FROM bench.subject WHERE coalesce(sql, plpgsql) IS NOT NULL LOOP
+	FOR s IN SELECT * FROM bench.subject WHERE subject NOT LIKE '% alone' LOOP
+		PERFORM set_config('max_parallel_workers_per_gather', s.workers::text, true);
 		IF s.groups IS NULL THEN
 			EXECUTE format('SELECT count(*) FROM bench.position WHERE (%s)::text IS DISTINCT FROM (%s)::text',
 						   s.c, coalesce(s.sql, s.plpgsql)) INTO n;
@@ -215,6 +230,19 @@ SELECT s.subject,
   LEFT JOIN ratio rq ON rq.subject = s.subject AND rq.side = 'sql'
   LEFT JOIN ratio rp ON rp.subject = s.subject AND rp.side = 'plpgsql'
   LEFT JOIN bench.difference d ON d.subject = s.subject
+ WHERE s.alone IS NULL
  ORDER BY s.place;
+
+SELECT s.alone AS "with 2 workers, times as fast",
+	   round(percentile_cont(0.5) WITHIN GROUP (ORDER BY serial.seconds / parallel.seconds)
+			 FILTER (WHERE parallel.side = 'c')::numeric, 2) AS "C",
+	   round(percentile_cont(0.5) WITHIN GROUP (ORDER BY serial.seconds / parallel.seconds)
+			 FILTER (WHERE parallel.side = 'sql')::numeric, 2) AS "SQL",
+	   d.n AS different
+  FROM bench.subject s
+  JOIN bench.result parallel ON parallel.subject = s.subject
+  JOIN bench.result serial ON serial.subject = s.alone AND serial.round = parallel.round AND serial.side = parallel.side
+  JOIN bench.difference d ON d.subject = s.subject
+ GROUP BY s.alone, s.place, d.n ORDER BY s.place;
 
 DROP SCHEMA bench CASCADE;

@@ -168,17 +168,17 @@ risk_effective_leverage(PG_FUNCTION_ARGS)
  * digit.
  */
 
-/* Add to the state; a number that is not in 128 bits has to live as long. */
-fixed_inline Datum
-add_to_sum(FunctionCallInfo fcinfo, MemoryContext context, Decimal value)
+/* The first row, and sums that are not in 128 bits: those have to live as long. */
+static Datum
+add_to_sum_in_context(FunctionCallInfo fcinfo, FixedInt fixed, int scale, Numeric numeric)
 {
 	Decimal    *sum = PG_ARGISNULL(0) ? NULL : (Decimal *) PG_GETARG_POINTER(0);
+	Decimal		value = {{fixed, scale}, numeric};
+	MemoryContext context;
 	MemoryContext caller;
 
-	if (likely(sum != NULL && dec_are_fixed(*sum, value)) &&
-		likely(fixed_add(sum->fixed, value.fixed, &sum->fixed)))
-		PG_RETURN_POINTER(sum);
-
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "called outside of an aggregate");
 	caller = MemoryContextSwitchTo(context);
 	if (sum == NULL)
 	{
@@ -199,16 +199,30 @@ add_to_sum(FunctionCallInfo fcinfo, MemoryContext context, Decimal value)
 	PG_RETURN_POINTER(sum);
 }
 
+/* Add to the state. */
+fixed_inline Datum
+add_to_sum(FunctionCallInfo fcinfo, Decimal value)
+{
+	Decimal    *sum = (Decimal *) PG_GETARG_POINTER(0);
+
+	/* A state exists in an aggregate alone, so only its making asks for one. */
+	if (likely(!PG_ARGISNULL(0) && dec_are_fixed(*sum, value)) &&
+		likely(fixed_add(sum->fixed, value.fixed, &sum->fixed)))
+		PG_RETURN_POINTER(sum);
+	return add_to_sum_in_context(fcinfo, value.fixed.value, value.fixed.scale, value.numeric);
+}
+
 /* Does the row count?  A row with a NULL does not: then the state stays. */
 fixed_inline bool
-is_summed(FunctionCallInfo fcinfo, int nargs, MemoryContext *context)
+is_summed(FunctionCallInfo fcinfo, int nargs)
 {
-	if (!AggCheckCallContext(fcinfo, context))
-		elog(ERROR, "called outside of an aggregate");
+	bool		has_null = false;
+
+	/* the compiler leaves a loop of branches as it is */
+#pragma GCC unroll 8
 	for (int i = 1; i <= nargs; i++)
-		if (PG_ARGISNULL(i))
-			return false;
-	return true;
+		has_null |= PG_ARGISNULL(i);
+	return !has_null;
 }
 
 #define RETURN_SUM_AS_IT_IS() \
@@ -236,37 +250,33 @@ read_value(FunctionCallInfo fcinfo, int price, int multiplier, int kind)
 Datum
 risk_sum_unrealized_pnl_step(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
 	Decimal		cost;
 
-	if (!is_summed(fcinfo, 5, &context))
+	if (!is_summed(fcinfo, 5))
 		RETURN_SUM_AS_IT_IS();
 	read_number(fcinfo, 2, "cost", ARG_FINITE, &cost);
-	return add_to_sum(fcinfo, context, dec_subtract(read_value(fcinfo, 3, 4, 5), cost));
+	return add_to_sum(fcinfo, dec_subtract(read_value(fcinfo, 3, 4, 5), cost));
 }
 
 /* qty, price, multiplier, kind */
 Datum
 risk_sum_notional_step(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
-
-	if (!is_summed(fcinfo, 4, &context))
+	if (!is_summed(fcinfo, 4))
 		RETURN_SUM_AS_IT_IS();
-	return add_to_sum(fcinfo, context, dec_absolute(read_value(fcinfo, 2, 3, 4)));
+	return add_to_sum(fcinfo, dec_absolute(read_value(fcinfo, 2, 3, 4)));
 }
 
 /* qty, price, tier_floors, tier_rates, multiplier, kind */
 Datum
 risk_sum_maintenance_margin_step(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
 	const TierTable *tiers;
 
-	if (!is_summed(fcinfo, 6, &context))
+	if (!is_summed(fcinfo, 6))
 		RETURN_SUM_AS_IT_IS();
 	tiers = read_tiers(fcinfo, 3);
-	return add_to_sum(fcinfo, context,
+	return add_to_sum(fcinfo,
 					  maintenance_margin_by_tiers(tiers, dec_absolute(read_value(fcinfo, 2, 5, 6))));
 }
 
@@ -274,30 +284,28 @@ risk_sum_maintenance_margin_step(PG_FUNCTION_ARGS)
 Datum
 risk_sum_liquidation_requirement_step(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
 	Decimal		fee_rate;
 	Decimal		notional;
 	Decimal		maintenance;
 
-	if (!is_summed(fcinfo, 7, &context))
+	if (!is_summed(fcinfo, 7))
 		RETURN_SUM_AS_IT_IS();
 	read_number(fcinfo, 5, "liquidation_fee_rate", ARG_RATE, &fee_rate);
 	notional = dec_absolute(read_value(fcinfo, 2, 6, 7));
 	maintenance = maintenance_margin_by_tiers(read_tiers(fcinfo, 3), notional);
-	return add_to_sum(fcinfo, context, liquidation_requirement(notional, maintenance, fee_rate));
+	return add_to_sum(fcinfo, liquidation_requirement(notional, maintenance, fee_rate));
 }
 
 /* qty, price, leverage, scale, multiplier, kind */
 Datum
 risk_sum_initial_margin_step(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
 	Decimal		leverage;
 
-	if (!is_summed(fcinfo, 6, &context))
+	if (!is_summed(fcinfo, 6))
 		RETURN_SUM_AS_IT_IS();
 	read_number(fcinfo, 3, "leverage", ARG_POSITIVE, &leverage);
-	return add_to_sum(fcinfo, context,
+	return add_to_sum(fcinfo,
 					  initial_margin(dec_absolute(read_value(fcinfo, 2, 5, 6)), leverage,
 									 read_scale(fcinfo, 4)));
 }
@@ -315,11 +323,9 @@ risk_sum_result(PG_FUNCTION_ARGS)
 Datum
 risk_sum_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
-
-	if (!is_summed(fcinfo, 1, &context))
+	if (!is_summed(fcinfo, 1))
 		RETURN_SUM_AS_IT_IS();
-	return add_to_sum(fcinfo, context, *(Decimal *) PG_GETARG_POINTER(1));
+	return add_to_sum(fcinfo, *(Decimal *) PG_GETARG_POINTER(1));
 }
 
 /* Within one server, so the bytes of the numeric will do. */

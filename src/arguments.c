@@ -79,14 +79,9 @@ read_scale(FunctionCallInfo fcinfo, int n)
 }
 
 ContractKind
-read_kind(FunctionCallInfo fcinfo, int n)
+read_other_kind(FunctionCallInfo fcinfo, int n)
 {
-	text	   *kind = PG_GETARG_TEXT_PP(n);
-
-	/* by far the most frequent */
-	if (VARSIZE_ANY_EXHDR(kind) == 6 && memcmp(VARDATA_ANY(kind), "linear", 6) == 0)
-		return CONTRACT_LINEAR;
-	return contract_kind(text_to_cstring(kind));
+	return contract_kind(text_to_cstring(PG_GETARG_TEXT_PP(n)));
 }
 
 LiquidationTrigger

@@ -28,27 +28,37 @@ typedef enum ArgDomain
 extern void judge_number(FixedInt value, int scale, Numeric numeric,
 						 const char *name, ArgDomain domain);
 extern int	read_scale(FunctionCallInfo fcinfo, int n);
-extern ContractKind read_kind(FunctionCallInfo fcinfo, int n);
+extern ContractKind read_other_kind(FunctionCallInfo fcinfo, int n);
 extern LiquidationTrigger read_trigger(FunctionCallInfo fcinfo, int n);
 extern const TierTable *read_tiers(FunctionCallInfo fcinfo, int n);
+
+/* Argument n: linear is by far the most frequent. */
+fixed_inline ContractKind
+read_kind(FunctionCallInfo fcinfo, int n)
+{
+	const char *kind = DatumGetPointer(PG_GETARG_DATUM(n));
+
+	if (VARATT_IS_1B(kind) ? VARSIZE_1B(kind) == VARHDRSZ_SHORT + 6 && memcmp(VARDATA_1B(kind), "linear", 6) == 0 :
+		VARSIZE_4B(kind) == VARHDRSZ + 6 && memcmp(VARDATA_4B(kind), "linear", 6) == 0)
+		return CONTRACT_LINEAR;
+	return read_other_kind(fcinfo, n);
+}
 
 /* Argument n, which is called name, refused when outside of its domain. */
 fixed_inline void
 read_number(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain,
 			Decimal *value)
 {
-	DecodedNumber rest;
+	Decimal		number = dec_from_datum(PG_GETARG_DATUM(n));
 
-	value->fixed.value = dec_decode(PG_GETARG_DATUM(n), &rest);
-	value->fixed.scale = rest.scale;
-	value->numeric = rest.numeric;
-	if (rest.numeric != NULL ||
-		(domain != ARG_FINITE && domain != ARG_NOT_ZERO && rest.sign < 0) ||
-		((domain == ARG_POSITIVE || domain == ARG_NOT_ZERO) && rest.sign == 0) ||
+	*value = number;
+	if (!dec_is_fixed(number) ||
+		(domain != ARG_FINITE && domain != ARG_NOT_ZERO && number.fixed.value < 0) ||
+		((domain == ARG_POSITIVE || domain == ARG_NOT_ZERO) && number.fixed.value == 0) ||
 		domain == ARG_ONE_OR_MORE ||
-		(domain == ARG_RATE && rest.sign > 0 &&
-		 (rest.scale > 38 || fixed_magnitude(value->fixed.value) >= fixed_power(rest.scale))))
-		judge_number(value->fixed.value, rest.scale, rest.numeric, name, domain);
+		(domain == ARG_RATE && number.fixed.value != 0 &&
+		 (number.fixed.scale > 38 || fixed_magnitude(number.fixed.value) >= fixed_power(number.fixed.scale))))
+		judge_number(number.fixed.value, number.fixed.scale, number.numeric, name, domain);
 }
 
 #endif							/* RISK_ARGUMENTS_H */

@@ -87,13 +87,11 @@ power_of_ten(int exponent)
 }
 
 /*
- * A numeric as SQL passes it.  Read where it lies: PG_GETARG_NUMERIC would
- * copy what comes from a table with a short length word.
- *
- * The value is returned, so that it comes in registers.
+ * Any numeric.  dec_from_datum() comes here with what is not short.  The value
+ * is returned, so that it comes in registers.
  */
 FixedInt
-dec_decode(Datum datum, DecodedNumber *rest)
+dec_decode_long(Datum datum, DecodedNumber *rest)
 {
 	struct varlena *stored = (struct varlena *) DatumGetPointer(datum);
 	Fixed		number;
@@ -103,12 +101,10 @@ dec_decode(Datum datum, DecodedNumber *rest)
 	if (unlikely(!fixed_decode(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored), &number)))
 	{
 		rest->scale = 0;
-		rest->sign = 0;
 		rest->numeric = DatumGetNumeric(PointerGetDatum(stored));
 		return 0;
 	}
 	rest->scale = number.scale;
-	rest->sign = fixed_sign(number);
 	rest->numeric = NULL;
 	return number.value;
 }
@@ -116,12 +112,9 @@ dec_decode(Datum datum, DecodedNumber *rest)
 Numeric
 dec_encode(FixedInt value, int scale)
 {
-	char		data[FIXED_MAX_BYTES];
-	int			length = fixed_encode(value, scale, data);
-	struct varlena *result = palloc(VARHDRSZ + length);
+	struct varlena *result = palloc(VARHDRSZ + fixed_encoded_room(value, scale));
 
-	SET_VARSIZE(result, VARHDRSZ + length);
-	memcpy(VARDATA(result), data, length);
+	SET_VARSIZE(result, VARHDRSZ + fixed_encode(value, scale, VARDATA(result)));
 	return (Numeric) result;
 }
 

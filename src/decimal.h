@@ -85,16 +85,15 @@ typedef enum DecimalOperation
 	DEC_COMPARE					/* the result is -1, 0 or 1 */
 } DecimalOperation;
 
-/* What dec_decode() has to say beside the value. */
+/* What dec_decode_long() has to say beside the value. */
 typedef struct DecodedNumber
 {
 	int32		scale;
-	int32		sign;			/* -1, 0, 1; of what fits */
 	Numeric		numeric;		/* what does not fit */
 } DecodedNumber;
 
 extern void decimal_check_format(void);
-extern FixedInt dec_decode(Datum datum, DecodedNumber *rest);
+extern FixedInt dec_decode_long(Datum datum, DecodedNumber *rest);
 extern Numeric dec_encode(FixedInt value, int scale);
 extern void dec_compute_by_core(DecimalOperation operation,
 								FixedInt value_a, int scale_a, Numeric numeric_a,
@@ -133,13 +132,27 @@ dec_integer(int64 value)
 	return result;
 }
 
+/*
+ * A numeric as SQL passes it.  Read where it lies: PG_GETARG_NUMERIC would
+ * copy what comes from a table with a short length word.
+ */
 fixed_inline Decimal
 dec_from_datum(Datum datum)
 {
+	const char *stored = DatumGetPointer(datum);
+	bool		is_short = VARATT_IS_1B(stored);
 	Decimal		result;
 	DecodedNumber rest;
 
-	result.fixed.value = dec_decode(datum, &rest);
+	/* a length that is none of a number, when it lies elsewhere or compressed */
+	result.numeric = NULL;
+	if (likely(fixed_decode_short(is_short ? VARDATA_1B(stored) : VARDATA_4B(stored),
+								  is_short ? (size_t) VARSIZE_1B(stored) - VARHDRSZ_SHORT :
+								  VARATT_IS_4B_U(stored) ? (size_t) VARSIZE_4B(stored) - VARHDRSZ : 0,
+								  &result.fixed)))
+		return result;
+
+	result.fixed.value = dec_decode_long(datum, &rest);
 	result.fixed.scale = rest.scale;
 	result.numeric = rest.numeric;
 	return result;

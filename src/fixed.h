@@ -35,7 +35,7 @@ typedef struct Fixed
 
 #define FIXED_MAX		(~(FixedUint) 0 >> 1)
 #define FIXED_MAX_SCALE 1000	/* NUMERIC rounds by other rules above */
-#define FIXED_MAX_BYTES 32		/* the longest encoded number has 26 */
+#define FIXED_MAX_BYTES 28		/* to encode any number into */
 
 typedef enum FixedRounding
 {
@@ -62,6 +62,32 @@ static const uint64_t fixed_powers[20] = {
 	UINT64_C(100000000000000000), UINT64_C(1000000000000000000),
 	UINT64_C(10000000000000000000)
 };
+
+/* 1 / 5^0 to 1 / 5^15 modulo 2^64 */
+static const uint64_t fixed_inverses[16] = {
+	UINT64_C(0x1), UINT64_C(0xCCCCCCCCCCCCCCCD), UINT64_C(0x8F5C28F5C28F5C29),
+	UINT64_C(0x1CAC083126E978D5), UINT64_C(0xD288CE703AFB7E91),
+	UINT64_C(0x5D4E8FB00BCBE61D), UINT64_C(0x790FB65668C26139),
+	UINT64_C(0xE5032477AE8D46A5), UINT64_C(0xC767074B22E90E21),
+	UINT64_C(0x8E47CE423A2E9C6D), UINT64_C(0x4FA7F60D3ED61F49),
+	UINT64_C(0x0FEE64690C913975), UINT64_C(0x3662E0E1CF503EB1),
+	UINT64_C(0xA47A2CF9F6433FBD), UINT64_C(0x54186F653140A659),
+	UINT64_C(0x7738164770402145)
+};
+
+/* Does it fit into 64 bits?  Then fixed_small_product() takes it. */
+fixed_inline bool
+fixed_is_small(FixedInt value)
+{
+	return value == (int64_t) value;
+}
+
+/* One instruction, which the compiler does not find by itself. */
+fixed_inline FixedInt
+fixed_small_product(FixedInt a, FixedInt b)
+{
+	return (FixedInt) (int64_t) a * (int64_t) b;
+}
 
 fixed_inline FixedUint
 fixed_magnitude(FixedInt value)
@@ -190,14 +216,16 @@ fixed_wide_quotient(FixedUint high, FixedUint low, FixedUint divisor,
 	return ((FixedUint) digit[0] << 64) | digit[1];
 }
 
-/* a with more decimals: the same number */
+/* a with more decimals, or as many: the same number */
 fixed_inline bool
 fixed_extend(Fixed *a, int scale)
 {
 	int			more = scale - a->scale;
 	FixedUint	magnitude;
 
-	if (more > 0 && a->value != 0)
+	if (fixed_likely(fixed_is_small(a->value) && more < 19))
+		a->value = fixed_small_product(a->value, fixed_powers[more]);
+	else if (a->value != 0)
 	{
 		if (more > 38 ||
 			!fixed_product(fixed_magnitude(a->value), fixed_power(more), &magnitude))
@@ -212,7 +240,22 @@ fixed_inline bool
 fixed_add(Fixed a, Fixed b, Fixed *sum)
 {
 	FixedInt	value;
+	int			more = a.scale - b.scale;
 
+	/*
+	 * The usual case: both in 64 bits.  One of the powers is 1; which one
+	 * differs from row to row.
+	 */
+	if (fixed_likely(fixed_is_small(a.value) && fixed_is_small(b.value) && more >= -18 && more <= 18))
+	{
+		int			more_a = more < 0 ? -more : 0;
+		int			more_b = more > 0 ? more : 0;
+
+		sum->value = fixed_small_product(a.value, fixed_powers[more_a]) +
+			fixed_small_product(b.value, fixed_powers[more_b]);
+		sum->scale = a.scale + more_a;
+		return true;
+	}
 	if (a.scale != b.scale &&
 		!(a.scale < b.scale ? fixed_extend(&a, b.scale) : fixed_extend(&b, a.scale)))
 		return false;
@@ -245,8 +288,8 @@ fixed_multiply(Fixed a, Fixed b, Fixed *product)
 
 	if (fixed_unlikely(a.scale + b.scale > FIXED_MAX_SCALE))
 		return false;
-	if (fixed_likely(a.value == (int64_t) a.value && b.value == (int64_t) b.value))
-		product->value = a.value * b.value;
+	if (fixed_likely(fixed_is_small(a.value) && fixed_is_small(b.value)))
+		product->value = fixed_small_product(a.value, b.value);
 	else
 	{
 		if (!fixed_product(fixed_magnitude(a.value), fixed_magnitude(b.value), &magnitude))
@@ -395,6 +438,59 @@ fixed_quotient_scale(Fixed a, Fixed b)
  * and then the digits to the base 10000, 16 bits each, without zeros in front
  * or behind; the first of them counts 10000^weight.  It need not be aligned.
  */
+
+/*
+ * The usual case: the short form, with at most four digits, that is 16 decimal
+ * ones.  False for everything else.
+ *
+ * How many digits there are differs from row to row, so nothing branches on
+ * it: a wrong guess of the processor costs more than all of this.
+ */
+fixed_inline bool
+fixed_decode_short(const char *data, size_t length, Fixed *number)
+{
+	/* what the second digit, the last but one and the last count, if read */
+	static const uint64_t counts[4][3] = {
+		{0, 0, 0}, {0, 0, 100000000}, {100000000, 0, 10000}, {100000000, 10000, 1}
+	};
+	uint16_t	header;
+	uint16_t	digit[4];
+	size_t		last = length - 4;	/* bytes before the last digit */
+	const uint64_t *count;
+	uint64_t	part;
+	uint64_t	value;
+	int			behind;			/* decimal zeros in part behind the value */
+
+	if (length == 2)
+	{
+		memcpy(&header, data, 2);
+		number->value = 0;
+		number->scale = (header >> 7) & 0x3F;
+		return (header & 0xC000) == 0x8000;
+	}
+	if (fixed_unlikely((last & ~(size_t) 6) != 0))	/* 0, 2, 4, 6 */
+		return false;
+	memcpy(&header, data, 2);
+	memcpy(&digit[0], data + 2, 2);
+	memcpy(&digit[1], data + 2 + (last < 2 ? last : 2), 2);
+	memcpy(&digit[2], data + last, 2);
+	memcpy(&digit[3], data + 2 + last, 2);
+	count = counts[last / 2];
+	part = digit[0] * fixed_powers[12] + digit[1] * count[0] + digit[2] * count[1] +
+		digit[3] * count[2];
+
+	number->scale = (header >> 7) & 0x3F;
+	behind = 12 - number->scale - 2 * (int8_t) (header << 1);
+	if (fixed_unlikely((header & 0xC000) != 0x8000 || (unsigned) behind > 15))
+		return false;
+	/* a quotient without a remainder: by 2^n, and times 1 / 5^n modulo 2^64 */
+	value = (part >> behind) * fixed_inverses[behind];
+	if (fixed_unlikely((FixedUint) value * fixed_powers[behind] != part))
+		return false;
+	number->value = (header & 0x2000) != 0 ? -(int64_t) value : (int64_t) value;
+	return true;
+}
+
 fixed_inline bool
 fixed_decode(const char *data, size_t length, Fixed *number)
 {
@@ -405,13 +501,14 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 	bool		negative;
 	uint16_t	digit;
 	uint64_t	part = 0;
-	uint64_t	rest;
 	FixedUint	magnitude;
 
-	if (fixed_unlikely(length < 2))
+	if (fixed_decode_short(data, length, number))
+		return true;
+	if (length < 2)
 		return false;
 	memcpy(&header, data, 2);
-	if (fixed_likely((header & 0xC000) == 0x8000))
+	if ((header & 0xC000) == 0x8000)
 	{
 		negative = (header & 0x2000) != 0;
 		number->scale = (header >> 7) & 0x3F;
@@ -444,39 +541,6 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 	excess = 4 * (digits - 1 - weight) - number->scale;
 	if (fixed_unlikely(excess > 3))
 		return false;
-
-	/* the usual case: 16 digits, with no need of 128 bits */
-	if (fixed_likely(digits <= 4 && excess >= -3))
-	{
-		for (int i = 0; i < digits; i++)
-		{
-			memcpy(&digit, data + 2 * i, 2);
-			part = part * 10000 + digit;
-		}
-		switch (excess)
-		{
-			case 3:
-				rest = part % 1000;
-				part /= 1000;
-				break;
-			case 2:
-				rest = part % 100;
-				part /= 100;
-				break;
-			case 1:
-				rest = part % 10;
-				part /= 10;
-				break;
-			default:
-				rest = 0;
-				part *= fixed_powers[-excess];
-				break;
-		}
-		if (fixed_unlikely(rest != 0))
-			return false;
-		number->value = negative ? -(FixedInt) part : (FixedInt) part;
-		return true;
-	}
 
 	/* all but the last; that one is cut to the scale */
 	digits--;
@@ -516,68 +580,76 @@ fixed_decode(const char *data, size_t length, Fixed *number)
 	return true;
 }
 
-/* The stored form, as NUMERIC itself writes it; gives the number of bytes. */
-static inline int
+/* The bytes that fixed_encode() may write. */
+fixed_inline int
+fixed_encoded_room(FixedInt value, int scale)
+{
+	return fixed_magnitude(value) < fixed_powers[16 - (-scale & 3)] ? 12 : FIXED_MAX_BYTES;
+}
+
+/* Sixteen decimal digits as four to the base 10000, the first one lowest. */
+fixed_inline uint64_t
+fixed_four_digits(uint64_t part)
+{
+	uint32_t	high = (uint32_t) (part / 100000000);
+	uint32_t	low = (uint32_t) (part - (uint64_t) high * 100000000);
+
+	return (uint64_t) (high / 10000) | (uint64_t) (high % 10000) << 16 |
+		(uint64_t) (low / 10000) << 32 | (uint64_t) (low % 10000) << 48;
+}
+
+fixed_inline void
+fixed_write_digits(uint64_t digits, char *data)
+{
+	uint16_t	digit[4] = {
+		(uint16_t) digits, (uint16_t) (digits >> 16),
+		(uint16_t) (digits >> 32), (uint16_t) (digits >> 48)
+	};
+
+	memcpy(data, digit, 8);
+}
+
+/*
+ * The stored form, as NUMERIC itself writes it; gives the number of bytes.
+ * Digits are made and written four at a time, so that more is written than
+ * this says: see fixed_encoded_room().
+ */
+fixed_inline int
 fixed_encode(FixedInt value, int scale, char *data)
 {
 	FixedUint	magnitude = fixed_magnitude(value);
-	uint16_t	digits[12];
-	int			first = 12;		/* of the digits, filled from behind */
-	int			last = 12;
+	int			missing = -scale & 3;	/* decimals that fill the last digit */
+	uint64_t	base = fixed_powers[16 - missing];
+	uint64_t	front;			/* the first four digits */
+	uint64_t	rest[2];		/* the others, the last ones first */
+	int			n = 0;
+	int			zeros = 0;		/* in front */
 	int			weight = 0;
 	int			length = 2;
 	uint16_t	header;
 
-	if (magnitude != 0)
+	if (fixed_likely(magnitude < base))
+		front = fixed_four_digits((uint64_t) magnitude * fixed_powers[missing]);
+	else
 	{
-		int			odd = scale & 3;
-		uint64_t	part;
+		uint64_t	filling = fixed_powers[missing];
 
-		weight = -((scale + 3) / 4) - 1;
-
-		/* the decimals that do not fill a digit */
-		if (odd != 0)
+		do
 		{
-			int			cut = (int) fixed_powers[odd];
+			FixedUint	quotient = (magnitude >> 64) == 0 ? (uint64_t) magnitude / base :
+				magnitude / base;
 
-			if (fixed_likely((magnitude >> 64) == 0))
-			{
-				part = (uint64_t) magnitude / cut;
-				digits[--first] = (uint16_t) (((uint64_t) magnitude - part * cut) * (10000 / cut));
-				magnitude = part;
-			}
-			else
-			{
-				digits[--first] = (uint16_t) ((int) (magnitude % cut) * (10000 / cut));
-				magnitude /= cut;
-			}
-			weight++;
-		}
-		while ((magnitude >> 64) != 0)
-		{
-			FixedUint	quotient = magnitude / fixed_powers[16];
-
-			part = (uint64_t) (magnitude - quotient * fixed_powers[16]);
-			for (int i = 0; i < 4; i++)
-			{
-				digits[--first] = (uint16_t) (part % 10000);
-				part /= 10000;
-			}
-			weight += 4;
+			rest[n++] = fixed_four_digits((uint64_t) (magnitude - quotient * base) * filling);
 			magnitude = quotient;
-		}
-		for (part = (uint64_t) magnitude; part != 0; part /= 10000)
-		{
-			digits[--first] = (uint16_t) (part % 10000);
-			weight++;
-		}
-		while (digits[first] == 0)
-		{
-			first++;
-			weight--;
-		}
-		while (digits[last - 1] == 0)
-			last--;
+			base = fixed_powers[16];
+			filling = 1;
+		} while (magnitude >= base);
+		front = fixed_four_digits((uint64_t) magnitude);
+	}
+	if (fixed_likely(front != 0))
+	{
+		zeros = __builtin_ctzll(front) / 16;
+		weight = 4 * (n + 1) - zeros - (scale + 3) / 4 - 1;
 	}
 
 	if (fixed_likely(scale <= 0x3F && weight >= -64 && weight <= 63))
@@ -592,8 +664,24 @@ fixed_encode(FixedInt value, int scale, char *data)
 		length = 4;
 	}
 	memcpy(data, &header, 2);
-	memcpy(data + length, &digits[first], 2 * (size_t) (last - first));
-	return length + 2 * (last - first);
+	if (front == 0)
+		return length;
+	fixed_write_digits(front >> (16 * zeros), data + length);
+	length += 2 * (4 - zeros);
+	for (int i = n - 1; i >= 0; i--)
+	{
+		fixed_write_digits(rest[i], data + length);
+		length += 8;
+	}
+
+	/* zeros behind */
+	for (int i = 0; i < n; i++)
+	{
+		if (rest[i] != 0)
+			return length - 2 * (__builtin_clzll(rest[i]) / 16);
+		length -= 8;
+	}
+	return length - 2 * (__builtin_clzll(front) / 16);
 }
 
 #endif							/* RISK_FIXED_H */

@@ -2,8 +2,8 @@
 -- in SQL give the same text, so the same digits and the same scale.
 --
 -- Numbers of 1 to 38 digits and 0 to 38 decimals, zeros, the tiny and the
--- huge, and numbers that no 128 bits hold.  The sample is small; for a million
--- rows: psql -v rows=1000000 -f test/sql/12_arithmetic.sql
+-- huge, and numbers that no 128 bits hold.  The sample is small; `make compare`
+-- does it for a million rows.
 \if :{?rows}
 \else
 	\set rows 20000
