@@ -14,6 +14,8 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 -- rows that a policy hides would look like missing ones: refuse instead
 SET row_security = off
+-- a young ledger has no statistics, and its few rows are not worth compiling for
+SET jit = off
 AS $function$
 #variable_conflict use_column
 DECLARE
