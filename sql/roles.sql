@@ -33,6 +33,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.fold_slots(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),
@@ -51,7 +52,7 @@ AS $function$
 	   ) AS r(part, role_name) ON r.part = p.part
 $function$;
 COMMENT ON FUNCTION risk.role_privileges() IS
-	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, mark prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
+	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, mark prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings, folds and seals; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
 
 CREATE FUNCTION risk.make_role(role_name text, purpose text) RETURNS boolean
 LANGUAGE plpgsql

@@ -51,14 +51,12 @@ static const LedgerStatement read_used_keys = {
 	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
 };
 
-/* the first of these kinds of transfer that may not go between these kinds of account */
-static const LedgerStatement read_forbidden = {
-	"SELECT u.place FROM unnest($1, $2, $3) WITH ORDINALITY AS u(kind, from_kind, to_kind, place)"
-	" WHERE (SELECT r.allowed FROM {transfer_rule} r"
-	"  WHERE r.kind = u.kind AND r.from_kind = u.from_kind AND r.to_kind = u.to_kind"
-	"  ORDER BY r.version DESC LIMIT 1) IS NOT TRUE"
-	" ORDER BY u.place LIMIT 1",
-	3, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+/* the rule in force for a kind of transfer between two kinds of account */
+static const LedgerStatement read_rule = {
+	"SELECT r.allowed FROM {transfer_rule} r"
+	" WHERE r.kind = $1 AND r.from_kind = $2 AND r.to_kind = $3"
+	" ORDER BY r.version DESC LIMIT 1",
+	3, {TEXTOID, TEXTOID, TEXTOID}
 };
 
 static const LedgerStatement insert_balances = {
@@ -204,55 +202,64 @@ check_transfer(Posting *posting, TransferRow *transfer)
 				 errhint("Set its status to active first.")));
 }
 
+/* Whether a transfer may go between accounts of these kinds. */
+static void
+check_rule(Wiring *wiring, TransferRow *transfer, AccountKind from, AccountKind to)
+{
+	Datum		values[3] = {CStringGetTextDatum(transfer->kind), CStringGetTextDatum(account_kind_name(from)),
+	CStringGetTextDatum(account_kind_name(to))};
+
+	wiring_read(wiring, &read_rule, values, LEDGER_LATEST);
+	if (SPI_processed > 0 && result_bool(0, 1))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
+					transfer->kind, account_kind_name(from), account_kind_name(to)),
+			 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
+					   transfer->from_account, transfer->to_account, transfer->book_id),
+			 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
+}
+
 /*
- * Whether each transfer may go between accounts of these kinds is data, read
- * once for a statement: each of the few combinations that come up in it.
+ * The rules are read once for each combination of kinds that comes up in the
+ * statement: there are few of them, however many transfers.
  */
 static void
 check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 {
-	int		   *firsts = palloc(sizeof(int) * n);	/* transfer that a combination came up in first */
-	Datum	   *columns[3];
-	Datum		values[3];
-	int			combinations = 0;
+	typedef struct Combination
+	{
+		const char *kind;
+		AccountKind from;
+		AccountKind to;
+	} Combination;
+	List	   *checked = NIL;
 
-	for (int c = 0; c < 3; c++)
-		columns[c] = palloc(sizeof(Datum) * n);
 	for (int i = 0; i < n; i++)
 	{
+		Combination *found = NULL;
 		AccountKind from = posting_account(posting, transfers[i]->from_account)->kind;
 		AccountKind to = posting_account(posting, transfers[i]->to_account)->kind;
-		int			c = 0;
+		ListCell   *lc;
 
-		while (c < combinations &&
-			   (posting_account(posting, transfers[firsts[c]]->from_account)->kind != from ||
-				posting_account(posting, transfers[firsts[c]]->to_account)->kind != to ||
-				strcmp(transfers[firsts[c]]->kind, transfers[i]->kind) != 0))
-			c++;
-		if (c < combinations)
+		foreach(lc, checked)
+		{
+			Combination *combination = lfirst(lc);
+
+			if (combination->from == from && combination->to == to &&
+				strcmp(combination->kind, transfers[i]->kind) == 0)
+			{
+				found = combination;
+				break;
+			}
+		}
+		if (found != NULL)
 			continue;
-		firsts[combinations] = i;
-		columns[0][combinations] = CStringGetTextDatum(transfers[i]->kind);
-		columns[1][combinations] = CStringGetTextDatum(account_kind_name(from));
-		columns[2][combinations] = CStringGetTextDatum(account_kind_name(to));
-		combinations++;
-	}
-	for (int c = 0; c < 3; c++)
-		values[c] = array_argument(columns[c], NULL, combinations, TEXTOID);
-	wiring_read(wiring, &read_forbidden, values, LEDGER_LATEST);
-	if (SPI_processed > 0)
-	{
-		TransferRow *transfer = transfers[firsts[result_int64(0, 1) - 1]];
-
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
-						transfer->kind,
-						account_kind_name(posting_account(posting, transfer->from_account)->kind),
-						account_kind_name(posting_account(posting, transfer->to_account)->kind)),
-				 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
-						   transfer->from_account, transfer->to_account, transfer->book_id),
-				 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
+		check_rule(wiring, transfers[i], from, to);
+		found = palloc(sizeof(Combination));
+		*found = (Combination) {transfers[i]->kind, from, to};
+		checked = lappend(checked, found);
 	}
 }
 
