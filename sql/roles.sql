@@ -31,9 +31,9 @@ AS $function$
 		('operator', 'UPDATE (limit_mode, open_interest_limit, open_interest_lo, open_interest_hi)', 'TABLE', 'ledger.instrument'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.set_floor(bigint, numeric, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.fold_slots(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
-		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),

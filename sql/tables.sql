@@ -369,6 +369,8 @@ BEGIN
 		entries bigint NOT NULL,
 		total_entries bigint NOT NULL,
 		ranges bigint NOT NULL,
+		transaction_id xid8 NOT NULL,
+		open_since xid8 NOT NULL,
 		head bytea NOT NULL,
 		who text NOT NULL,
 		PRIMARY KEY (book_id, seal_id)
@@ -381,7 +383,9 @@ BEGIN
 	COMMENT ON COLUMN ledger.seal.entries IS 'How many entries it covers.';
 	COMMENT ON COLUMN ledger.seal.total_entries IS 'How many it and all seals before it cover.';
 	COMMENT ON COLUMN ledger.seal.ranges IS 'How many rows it has in ledger.seal_range.';
-	COMMENT ON COLUMN ledger.seal.head IS 'risk.rows_digest() of one row: the head before (NULL for seal 1), book_id, seal_id, sealed_at, entries, total_entries, ranges, who, and risk.rows_digest(slot, account_id, from_seq, to_seq, digest, marks) over its ranges, by slot and account_id.';
+	COMMENT ON COLUMN ledger.seal.transaction_id IS 'The transaction that made it.';
+	COMMENT ON COLUMN ledger.seal.open_since IS 'The oldest transaction that was open then: what older ones wrote is sealed.';
+	COMMENT ON COLUMN ledger.seal.head IS 'risk.rows_digest() of one row: the head before (NULL for seal 1), book_id, seal_id, sealed_at, entries, total_entries, ranges, transaction_id and open_since as text, who, and risk.rows_digest(slot, account_id, from_seq, to_seq, digest, marks) over its ranges, by slot and account_id.';
 	COMMENT ON COLUMN ledger.seal.who IS 'Who made it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal_range (
