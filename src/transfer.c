@@ -13,6 +13,7 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "collateral.h"
 #include "margin.h"
 #include "posting.h"
 #include "valuation.h"
@@ -303,10 +304,17 @@ open_system_accounts(Posting *posting, TransferRow **transfers, int n)
 		posting_pass_gate(posting, gated, ngated);
 }
 
-/* The requirements of the accounts that money is taken from by choice. */
-static Requirements *
-read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
+/* What the transfers by choice are judged by; nothing where there are none. */
+typedef struct Judgement
 {
+	Requirements *requirements; /* of the accounts that money is taken from */
+	Collateral *collateral;		/* their margin groups */
+} Judgement;
+
+static Judgement
+read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
+{
+	Judgement	judgement = {NULL, NULL};
 	int64	   *ids = palloc(sizeof(int64) * n);
 	int			nids = 0;
 
@@ -317,40 +325,52 @@ read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow *
 		if (from->floor != NULL && entry_class(transfers[i]->kind) == CLASS_CHOICE)
 			ids[nids++] = from->account_id;
 	}
-	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids, true);
+	if (nids == 0)
+		return judgement;
+	judgement.requirements = requirements_read(wiring, book_id, ids, nids, true);
+	judgement.collateral = collateral_open(wiring, posting, book_id, ids, nids, COLLATERAL_TO_JUDGE);
+	return judgement;
 }
 
 /* Refuse a transfer that takes more out of an account than it can spare. */
 static void
-check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer)
+check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer)
 {
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
 	Requirement *requirement = NULL;
 	Numeric		balance;
+	Numeric		own;
 	Numeric		spare;
 
-	if (requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
-		requirement = requirement_of_account(requirements, transfer->from_account);
+	if (judgement->requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
+		requirement = requirement_of_account(judgement->requirements, transfer->from_account);
 	if (requirement == NULL)
 		return;
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
-	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
-								requirement->unrealized_pnl, requirement->initial_margin,
-								requirement->order_reserve, decimal_from_int64(0), false);
+	own = margin_withdrawable(decimal_subtract(balance, from->floor),
+							  requirement->unrealized_pnl, requirement->initial_margin,
+							  requirement->order_reserve, decimal_from_int64(0), false);
+	spare = own;
+	/* what goes to another member stays in the group */
+	if (!collateral_are_one_group(from, posting_account(posting, transfer->to_account)))
+		spare = collateral_limit(judgement->collateral, from, own);
 	if (decimal_compare(transfer->amount, spare) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
 						transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
-				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s.",
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
 						   decimal_to_cstring(from->floor),
 						   decimal_to_cstring(requirement->unrealized_pnl),
 						   decimal_to_cstring(requirement->initial_margin),
 						   decimal_sign(requirement->order_reserve) == 0 ? "" : ", reserved for orders ",
 						   decimal_sign(requirement->order_reserve) == 0 ? "" :
-						   decimal_to_cstring(requirement->order_reserve)),
+						   decimal_to_cstring(requirement->order_reserve),
+						   decimal_compare(spare, own) == 0 ? "" :
+						   psprintf(", kept for its margin group %s",
+									decimal_to_cstring(decimal_subtract(own, spare)))),
 				 decimal_sign(requirement->order_reserve) == 0 ?
 				 errhint("Move less, or close positions first.") :
 				 errhint("Move less, or close positions or cancel orders first.")));
@@ -362,7 +382,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferRow **transfers = (TransferRow **) rows;
 	Posting    *posting = posting_begin(wiring, book_id);
 	int64	   *account_ids = palloc(sizeof(int64) * n * 2);
-	Requirements *requirements;
+	Judgement	judgement;
 
 	take_keys(wiring, book_id, transfers, n);
 	for (int i = 0; i < n; i++)
@@ -370,18 +390,18 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		account_ids[i * 2] = transfers[i]->from_account;
 		account_ids[i * 2 + 1] = transfers[i]->to_account;
 	}
-	posting_open(posting, account_ids, n * 2);
+	posting_open_with_backing(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
 		check_transfer(posting, transfers[i]);
 	check_rules(wiring, posting, transfers, n);
 	open_system_accounts(posting, transfers, n);
-	requirements = read_requirements(wiring, posting, book_id, transfers, n);
+	judgement = read_judgement(wiring, posting, book_id, transfers, n);
 
 	for (int i = 0; i < n; i++)
 	{
 		TransferRow *transfer = transfers[i];
 
-		check_choice(posting, requirements, transfer);
+		check_choice(posting, &judgement, transfer);
 		posting_post(posting, posting_account(posting, transfer->from_account),
 					 decimal_negate(transfer->amount), transfer->kind,
 					 transfer->transfer_id, transfer->effective_at);

@@ -37,6 +37,9 @@ typedef enum LedgerTable
 	LEDGER_POSITION_LIMIT,
 	LEDGER_ADDED_RISK,
 	LEDGER_TRANSFER_RULE,
+	LEDGER_EXCHANGE,
+	LEDGER_COLLATERAL,
+	LEDGER_INDEX_PRICE,
 	LEDGER_TABLES
 } LedgerTable;
 
@@ -49,6 +52,7 @@ typedef struct Wiring
 	Oid			owner;			/* of the tables */
 	char	   *schema;			/* quoted */
 	char	   *table[LEDGER_TABLES];	/* quoted, with schema */
+	Oid			account;		/* the table of that name */
 	struct LedgerPlans *plans;
 	Oid			caller;			/* who to be again in the end */
 	int			caller_security_context;
