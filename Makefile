@@ -31,6 +31,7 @@ OBJS = \
 	src/leverage.o \
 	src/wiring.o \
 	src/trigger_rows.o \
+	src/idempotency.o \
 	src/guard.o \
 	src/guarded_table.o \
 	src/seal.o \

@@ -319,7 +319,7 @@ BEGIN
 		PRIMARY KEY (book_id, transfer_id, period)
 	);
 	COMMENT ON TABLE ledger.transfer IS
-		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. Append-only.';
+		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. A row whose idempotency_key is used already is 23505, with what the key stands for in the detail: ON CONFLICT cannot be of use, since the row itself is new; the posting functions return the original. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.trade (
 		book_id int NOT NULL DEFAULT 1,
@@ -336,6 +336,7 @@ BEGIN
 		fee numeric NOT NULL DEFAULT 0,
 		kind text NOT NULL DEFAULT 'trade'
 			CHECK (kind IN ('trade', 'liquidation', 'mirror', 'takeover')),
+		idempotency_key text,
 		PRIMARY KEY (book_id, trade_id, period)
 	);
 	-- A funding looks for the latest trades.  This index is a few pages and an
@@ -343,7 +344,7 @@ BEGIN
 	CREATE INDEX IF NOT EXISTS trade_executed_at
 		ON ledger.trade USING brin (executed_at) WITH (autosummarize = on);
 	COMMENT ON TABLE ledger.trade IS
-		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. Append-only.';
+		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,
@@ -411,10 +412,16 @@ BEGIN
 		idempotency_key text NOT NULL,
 		kind text NOT NULL,
 		id bigint NOT NULL,
+		digest bytea NOT NULL,
 		PRIMARY KEY (book_id, idempotency_key)
 	);
 	COMMENT ON TABLE ledger.idempotency IS
-		'The keys that were given, and the row each of them stands for.';
+		'The keys that were given, one namespace for a book, and the row each of them stands for. Rows without a key are not here. Written by posting only. Append-only.';
+	COMMENT ON COLUMN ledger.idempotency.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.idempotency.idempotency_key IS 'The key.';
+	COMMENT ON COLUMN ledger.idempotency.kind IS 'The table of the row: transfer or trade.';
+	COMMENT ON COLUMN ledger.idempotency.id IS 'Its transfer_id or trade_id.';
+	COMMENT ON COLUMN ledger.idempotency.digest IS 'SHA-256 over the kind and what the caller chose of the row, each as text in its shortest form after its length in bytes (4 bytes, the highest first; ffffffff for NULL). transfer: from_account, to_account, amount, kind. trade: account_id, execution_id, instrument_id, side, qty, price, fee, kind. Times are not in it: their defaults differ whenever somebody tries again.';
 
 	CREATE TABLE IF NOT EXISTS ledger.position (
 		book_id int NOT NULL,

@@ -20,7 +20,7 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'instrument',
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'idempotency', 'instrument',
 						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range']) AS t(name)
@@ -195,6 +195,39 @@ BEGIN
 								WHERE r.kind = t.kind AND r.from_kind = f.kind AND r.to_kind = o.kind AND r.allowed)
 			   AND (verify.book_id IS NULL OR t.book_id = verify.book_id)
 			 ORDER BY t.book_id, t.transfer_id
+			 LIMIT 1) v;
+
+	-- A key stands for one row, which is what it was when the key was given:
+	-- each field after its length in bytes, as ledger.idempotency.digest says.
+	RETURN QUERY
+	SELECT 'idempotency', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, key "%s": %s', f.book_id, f.idempotency_key, f.fault) AS offender
+			  FROM (SELECT book_id, idempotency_key,
+						   CASE WHEN r.id IS NULL THEN format('%s %s is missing, or has another key', kind, i.id)
+								WHEN i.id IS NULL THEN format('%s %s has a key that is not recorded', kind, r.id)
+								WHEN i.id <> r.id THEN format('it stands for %s %s, and %s %s has it', kind, i.id, kind, r.id)
+								WHEN i.digest <> sha256(d.bytes) THEN format('%s %s is not what the key was given for', kind, r.id)
+						   END AS fault
+					  FROM ledger.idempotency i
+					  FULL JOIN (
+						SELECT t.book_id, t.idempotency_key, 'transfer' AS kind, t.transfer_id AS id,
+							   ARRAY[t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind] AS fields
+						  FROM ledger.transfer t WHERE t.idempotency_key IS NOT NULL
+						UNION ALL
+						SELECT t.book_id, t.idempotency_key, 'trade', t.trade_id,
+							   ARRAY[t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,
+									 trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind]
+						  FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL) r
+						   USING (book_id, idempotency_key, kind)
+					 CROSS JOIN LATERAL (
+						SELECT string_agg(CASE WHEN u.field IS NULL THEN '\xffffffff'
+											   ELSE int4send(octet_length(u.field)) || convert_to(u.field, getdatabaseencoding()) END,
+										  ''::bytea ORDER BY u.place) AS bytes
+						  FROM unnest(kind || r.fields) WITH ORDINALITY AS u(field, place)) d
+					 WHERE verify.book_id IS NULL OR book_id = verify.book_id) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.idempotency_key, f.fault
 			 LIMIT 1) v;
 
 	-- A fee is what the trade says.  What could not be paid of the fees of an

@@ -13,6 +13,7 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "idempotency.h"
 #include "margin.h"
 #include "posting.h"
 #include "valuation.h"
@@ -34,21 +35,15 @@ typedef struct TransferRow
 	DateADT		period;
 } TransferRow;
 
-static const LedgerStatement insert_keys = {
-	"INSERT INTO {idempotency} (book_id, idempotency_key, kind, id)"
-	" SELECT $1, u.idempotency_key, 'transfer', u.id FROM unnest($2, $3) AS u(idempotency_key, id)"
-	" ORDER BY u.idempotency_key, u.id"
-	" ON CONFLICT DO NOTHING",
-	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
+static const LedgerStatement read_transfer = {
+	"SELECT t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind"
+	" FROM {transfer} t WHERE t.book_id = $1 AND t.transfer_id = $2",
+	2, {INT4OID, INT8OID}
 };
 
-static const LedgerStatement read_used_keys = {
-	"SELECT u.id, u.idempotency_key, i.kind, i.id"
-	" FROM unnest($2, $3) AS u(idempotency_key, id)"
-	" JOIN {idempotency} i ON i.book_id = $1 AND i.idempotency_key = u.idempotency_key"
-	" WHERE i.id <> u.id OR i.kind <> 'transfer'"
-	" ORDER BY u.id LIMIT 1",
-	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
+/* effective_at has a default, which nobody can tell from what a caller chose */
+static const KeyedTable keyed_transfers = {
+	"transfer", {"from_account", "to_account", "amount", "kind"}, &read_transfer
 };
 
 /* the first of these kinds of transfer that may not go between these kinds of account */
@@ -91,48 +86,36 @@ static const RowReader transfer_reader = {
 	sizeof(TransferRow), fill_transfer
 };
 
-/*
- * Keys come before any lock, in their own order: two statements with the same
- * key meet here, and the second holds nothing that the first may want.
- */
+static KeyedRow
+keyed_transfer(TransferRow *transfer)
+{
+	return (KeyedRow)
+	{
+		.key = transfer->idempotency_key,
+			.id = transfer->transfer_id,
+			.fields = {
+			canonical_int64(transfer->from_account), canonical_int64(transfer->to_account),
+			canonical_number(transfer->amount), transfer->kind
+		}
+	};
+}
+
 static void
 take_keys(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
 {
-	Datum	   *keys = palloc(sizeof(Datum) * n);
-	Datum	   *ids = palloc(sizeof(Datum) * n);
-	Datum		values[3];
+	KeyedRow   *rows;
 	int			given = 0;
 
 	for (int i = 0; i < n; i++)
-		if (transfers[i]->idempotency_key != NULL)
-		{
-			keys[given] = CStringGetTextDatum(transfers[i]->idempotency_key);
-			ids[given++] = Int64GetDatum(transfers[i]->transfer_id);
-		}
+		given += transfers[i]->idempotency_key != NULL;
 	if (given == 0)
 		return;
-	values[0] = Int32GetDatum(book_id);
-	values[1] = array_argument(keys, NULL, given, TEXTOID);
-	values[2] = array_argument(ids, NULL, given, INT8OID);
-	wiring_write(wiring, &insert_keys, values);
-	if (SPI_processed == (uint64) given)
-		return;
-
-	/* who began before the key was used could not read what it stands for */
-	wiring_read(wiring, &read_used_keys, values, LEDGER_AS_TRANSACTION);
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent update"),
-				 errdetail("An idempotency key was used after the transaction began."),
-				 errhint("Try the transaction again.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("transfer " INT64_FORMAT ": idempotency key \"%s\" is used",
-					result_int64(0, 1), result_text(0, 2)),
-			 errdetail("It stands for %s " INT64_FORMAT ".", result_text(0, 3), result_int64(0, 4)),
-			 errhint("risk.deposit() and risk.withdraw() return the original instead."),
-			 errtableconstraint(wiring->relation, "idempotency_key")));
+	rows = palloc_extended(sizeof(KeyedRow) * given, MCXT_ALLOC_HUGE);
+	given = 0;
+	for (int i = 0; i < n; i++)
+		if (transfers[i]->idempotency_key != NULL)
+			rows[given++] = keyed_transfer(transfers[i]);
+	idempotency_take(wiring, book_id, &keyed_transfers, rows, given);
 }
 
 /* The account of one end of a transfer, checked against the other. */

@@ -33,6 +33,7 @@ $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id, executed_at)
 VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-01-01');
 INSERT INTO ledger.order_reserve (account_id, instrument_id, order_id, amount) VALUES (2, 1, 5, 10);
+DO $$ BEGIN PERFORM risk.deposit(4, 1, idempotency_key => 'once'); END $$;
 INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (2, 1, 1);
 
 -- an isolated position
@@ -94,6 +95,11 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('transfers', 'UPDATE ledger.transfer SET to_account = 3 WHERE to_account = 2', 'account 2'),
 	('transfers', 'UPDATE ledger.transfer SET kind = ''correction'' WHERE to_account = 2', 'correction'),
 	('transfers', 'DELETE FROM ledger.transfer WHERE to_account = 2', 'deposit 2, account'),
+	('idempotency', 'UPDATE ledger.idempotency SET digest = sha256(digest)', 'key "once": transfer'),
+	('idempotency', 'UPDATE ledger.idempotency SET id = id + 1', 'it stands for transfer'),
+	('idempotency', 'DELETE FROM ledger.idempotency', 'not recorded'),
+	('idempotency', 'UPDATE ledger.transfer SET idempotency_key = NULL', 'is missing'),
+	('idempotency', 'UPDATE ledger.transfer SET amount = 2 WHERE idempotency_key IS NOT NULL', 'not what the key was given for'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE fee = 1', 'account 1'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE account_id = 2 AND execution_id = 1', 'account 2'),
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
