@@ -44,6 +44,8 @@ OBJS = \
 	src/execution.o \
 	src/trade.o \
 	src/transfer.o \
+	src/batch.o \
+	src/journal.o \
 	src/reserve.o \
 	src/setting.o \
 	src/invariant.o \
@@ -62,6 +64,7 @@ SQL_PARTS = \
 	sql/volatility.sql \
 	sql/books.sql \
 	sql/transfer_rules.sql \
+	sql/journal.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
 	sql/floor.sql \

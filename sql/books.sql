@@ -107,7 +107,7 @@ AS $function$
 	 WHERE i.book_id = $1 AND i.idempotency_key = $2
 $function$;
 COMMENT ON FUNCTION risk.original_of_key(int, text) IS
-	'The number of the row that an idempotency key of a book stands for, a transfer_id or trade_id as ledger.idempotency.kind says; NULL when the key is free.';
+	'The number of the row that an idempotency key of a book stands for, a transfer_id, trade_id or journal_id as ledger.idempotency.kind says; NULL when the key is free.';
 
 CREATE FUNCTION risk.transfer_once(
 	book_id int, from_account bigint, to_account bigint, amount numeric, kind text, idempotency_key text)

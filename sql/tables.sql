@@ -321,6 +321,37 @@ BEGIN
 	COMMENT ON TABLE ledger.transfer IS
 		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. A row whose idempotency_key is used already is 23505, with what the key stands for in the detail: ON CONFLICT cannot be of use, since the row itself is new; the posting functions return the original. Append-only.';
 
+	CREATE TABLE IF NOT EXISTS ledger.journal (
+		book_id int NOT NULL DEFAULT 1,
+		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
+		journal_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		effective_at timestamptz
+			CHECK (effective_at >= '0001-01-01 UTC' AND effective_at < '10000-01-01 UTC'),
+		accounts bigint[] NOT NULL,
+		amounts numeric[] NOT NULL,
+		kind text NOT NULL DEFAULT 'journal' CHECK (kind IN ('journal', 'adjustment')),
+		idempotency_key text,
+		metadata jsonb NOT NULL DEFAULT '{}',
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (book_id, journal_id, period),
+		CONSTRAINT journal_has_two_legs_or_more
+			CHECK ((array_ndims(accounts) = 1 AND array_ndims(amounts) = 1
+					AND cardinality(accounts) = cardinality(amounts) AND cardinality(accounts) >= 2
+					AND array_position(accounts, NULL) IS NULL AND array_position(amounts, NULL) IS NULL) IS TRUE)
+	);
+	COMMENT ON TABLE ledger.journal IS
+		'Money moved between any number of accounts of one book. An INSERT posts it, one entry for each leg; risk.post() returns the balances after. The amounts of each asset sum to zero (23514). Append-only.';
+	COMMENT ON COLUMN ledger.journal.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.journal.period IS 'The day on which it was inserted, in UTC; set by the database.';
+	COMMENT ON COLUMN ledger.journal.journal_id IS 'Its number, the cause of its entries.';
+	COMMENT ON COLUMN ledger.journal.effective_at IS 'When it counts from, for statements; NULL: when it was posted.';
+	COMMENT ON COLUMN ledger.journal.accounts IS 'The account of each leg: two legs or more. An account may have several, each makes an entry.';
+	COMMENT ON COLUMN ledger.journal.amounts IS 'What each account gets (above zero) or gives, in units of its asset; never zero.';
+	COMMENT ON COLUMN ledger.journal.kind IS 'journal: a choice, refused (23514) when an account cannot spare what its legs together take out of it; adjustment: a fact, whose shortfall is never the insurance fund''s, and which does not move money between traders.';
+	COMMENT ON COLUMN ledger.journal.idempotency_key IS 'A key that makes it be posted once; NULL: none.';
+	COMMENT ON COLUMN ledger.journal.metadata IS 'Anything that the caller wants to keep with it.';
+	COMMENT ON COLUMN ledger.journal.who IS 'Who inserted it; set by the database.';
+
 	CREATE TABLE IF NOT EXISTS ledger.trade (
 		book_id int NOT NULL DEFAULT 1,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
@@ -361,7 +392,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the journal_id for journal and adjustment, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal (
 		book_id int NOT NULL,
@@ -419,9 +450,9 @@ BEGIN
 		'The keys that were given, one namespace for a book, and the row each of them stands for. Rows without a key are not here. Written by posting only. Append-only.';
 	COMMENT ON COLUMN ledger.idempotency.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.idempotency.idempotency_key IS 'The key.';
-	COMMENT ON COLUMN ledger.idempotency.kind IS 'The table of the row: transfer or trade.';
-	COMMENT ON COLUMN ledger.idempotency.id IS 'Its transfer_id or trade_id.';
-	COMMENT ON COLUMN ledger.idempotency.digest IS 'SHA-256 over the kind and what the caller chose of the row, each as text in its shortest form after its length in bytes (4 bytes, the highest first; ffffffff for NULL). transfer: from_account, to_account, amount, kind. trade: account_id, execution_id, instrument_id, side, qty, price, fee, kind. Times are not in it: their defaults differ whenever somebody tries again.';
+	COMMENT ON COLUMN ledger.idempotency.kind IS 'The table of the row: transfer, trade or journal.';
+	COMMENT ON COLUMN ledger.idempotency.id IS 'Its transfer_id, trade_id or journal_id.';
+	COMMENT ON COLUMN ledger.idempotency.digest IS 'SHA-256 over the kind and what the caller chose of the row, each as text in its shortest form after its length in bytes (4 bytes, the highest first; ffffffff for NULL). transfer: from_account, to_account, amount, kind. trade: account_id, execution_id, instrument_id, side, qty, price, fee, kind. journal: accounts, amounts, kind, effective_at, metadata. Times that have a default are not in it: they differ whenever somebody tries again.';
 
 	CREATE TABLE IF NOT EXISTS ledger.position (
 		book_id int NOT NULL,
@@ -640,6 +671,7 @@ BEGIN
 		from_kind text,
 		to_kind text,
 		transfer_rule int,
+		journal date,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -667,7 +699,8 @@ BEGIN
 		FOREIGN KEY (book_id, account_id, margin_setting) REFERENCES ledger.margin_setting,
 		FOREIGN KEY (position_limit) REFERENCES ledger.position_limit,
 		FOREIGN KEY (book_id, account_id, added_risk) REFERENCES ledger.added_risk,
-		FOREIGN KEY (rule_kind, from_kind, to_kind, transfer_rule) REFERENCES ledger.transfer_rule
+		FOREIGN KEY (rule_kind, from_kind, to_kind, transfer_rule) REFERENCES ledger.transfer_rule,
+		FOREIGN KEY (book_id, row_id, journal) REFERENCES ledger.journal
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -11,6 +11,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_transfers';
 COMMENT ON FUNCTION risk.post_transfers() IS
 	'Posts the rows that a statement inserted into ledger.transfer.';
 
+CREATE FUNCTION risk.post_journals() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_journals';
+COMMENT ON FUNCTION risk.post_journals() IS
+	'Posts the rows that a statement inserted into ledger.journal.';
+
 CREATE FUNCTION risk.initial_floor(kind text) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -251,6 +256,7 @@ AS $function$
 			-- of the other side arrive posted
 			('trade', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_trades'),
 			('transfer', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_transfers'),
+			('journal', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_journals'),
 			('account', 'open_balance', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'open_balances'),
 			('order_reserve', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
 			('order_reserve', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
@@ -285,7 +291,7 @@ AS $function$
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'seal', 'seal_range']) AS n(name)
+							'funding', 'funding_payment', 'seal', 'seal_range', 'journal']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 	  ) AS t
 $function$;
@@ -319,7 +325,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 	'Makes the triggers of a ledger that are missing and puts all of them in their mode. Called by risk.install().';
 
 REVOKE ALL ON FUNCTION
-	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
+	risk.post_trades(), risk.post_transfers(), risk.post_journals(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
 	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),

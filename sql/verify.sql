@@ -20,7 +20,7 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'idempotency', 'instrument',
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'idempotency', 'instrument', 'journal',
 						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range']) AS t(name)
@@ -138,7 +138,7 @@ BEGIN
 			 GROUP BY e.book_id, e.kind, e.cause
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
-								  'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
+								  'journal', 'adjustment', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
 								  'funding', 'late_funding', 'fold')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
@@ -197,6 +197,37 @@ BEGIN
 			 ORDER BY t.book_id, t.transfer_id
 			 LIMIT 1) v;
 
+	-- The same for journals, whose legs sum to zero in each asset.
+	RETURN QUERY
+	SELECT 'journals', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, journal %s%s: %s', f.book_id, f.journal_id, f.place, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.journal_id, format(', account %s', u.account_id) AS place,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT j.book_id, j.journal_id, j.kind, l.account_id,
+								   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.journal j
+							 CROSS JOIN LATERAL unnest(j.accounts, j.amounts) AS l(account_id, amount)
+							 WHERE verify.book_id IS NULL OR j.book_id = verify.book_id
+							UNION ALL
+							SELECT e.book_id, e.cause, e.kind, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind IN ('journal', 'adjustment')
+							   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+					 GROUP BY u.book_id, u.journal_id, u.account_id, u.kind
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT j.book_id, j.journal_id, '', format('its legs in %s sum to %s', a.asset_code, sum(l.amount))
+					  FROM ledger.journal j
+					 CROSS JOIN LATERAL unnest(j.accounts, j.amounts) AS l(account_id, amount)
+					  LEFT JOIN ledger.account a ON a.book_id = j.book_id AND a.account_id = l.account_id
+					 WHERE verify.book_id IS NULL OR j.book_id = verify.book_id
+					 GROUP BY j.book_id, j.journal_id, a.asset_code
+					HAVING sum(l.amount) <> 0) f
+			 ORDER BY f.book_id, f.journal_id, f.place, f.fault
+			 LIMIT 1) v;
+
 	-- A key stands for one row, which is what it was when the key was given:
 	-- each field after its length in bytes, as ledger.idempotency.digest says.
 	RETURN QUERY
@@ -218,7 +249,14 @@ BEGIN
 						SELECT t.book_id, t.idempotency_key, 'trade', t.trade_id,
 							   ARRAY[t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,
 									 trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind]
-						  FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL) r
+						  FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL
+						UNION ALL
+						SELECT j.book_id, j.idempotency_key, 'journal', j.journal_id,
+							   ARRAY[j.accounts::text,
+									 (SELECT array_agg(trim_scale(u.amount) ORDER BY u.place)
+										FROM unnest(j.amounts) WITH ORDINALITY AS u(amount, place))::text,
+									 j.kind, to_char(j.effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), j.metadata::text]
+						  FROM ledger.journal j WHERE j.idempotency_key IS NOT NULL) r
 						   USING (book_id, idempotency_key, kind)
 					 CROSS JOIN LATERAL (
 						SELECT string_agg(CASE WHEN u.field IS NULL THEN '\xffffffff'

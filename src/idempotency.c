@@ -39,6 +39,14 @@ static const LedgerStatement read_keys = {
 	3, {INT4OID, TEXTARRAYOID, BYTEAARRAYOID}
 };
 
+static const LedgerStatement delete_keys = {
+	"DELETE FROM {idempotency} i USING unnest($2) AS u(idempotency_key)"
+	" WHERE i.book_id = $1 AND i.idempotency_key = u.idempotency_key",
+	2, {INT4OID, TEXTARRAYOID}
+};
+
+static bool forgetting = false;
+
 /* canonical_int64: a field of a row */
 const char *
 canonical_int64(int64 value)
@@ -152,15 +160,16 @@ difference(Wiring *wiring, int32 book_id, const KeyedTable *table, const KeyedRo
 
 		if ((was == NULL) != (row->fields[c] == NULL) ||
 			(was != NULL && strcmp(was, row->fields[c]) != 0))
-			return psprintf("It stands for %s " INT64_FORMAT ", whose %s was %s, and is %s here.",
+			return psprintf("It stands for %s " INT64_FORMAT " with %s %s; here it is %s.",
 							row->original_kind, row->original, table->columns[c],
 							was == NULL ? "NULL" : was, row->fields[c] == NULL ? "NULL" : row->fields[c]);
 	}
 	return psprintf("It stands for %s " INT64_FORMAT ".", row->original_kind, row->original);
 }
 
-static void
-report_used_key(Wiring *wiring, int32 book_id, const KeyedTable *table, const KeyedRow *row)
+/* idempotency_report: 23505 for a row whose key stands for another one */
+void
+idempotency_report(Wiring *wiring, int32 book_id, const KeyedTable *table, const KeyedRow *row)
 {
 	if (row->same)
 		ereport(ERROR,
@@ -172,11 +181,46 @@ report_used_key(Wiring *wiring, int32 book_id, const KeyedTable *table, const Ke
 				 errtableconstraint(wiring->relation, "idempotency_key")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("%s " INT64_FORMAT ": idempotency key \"%s\" is used for another %s",
-					table->kind, row->id, row->key, row->original_kind),
+			 errmsg("%s " INT64_FORMAT ": idempotency key \"%s\" is used with other content",
+					table->kind, row->id, row->key),
 			 errdetail("%s", difference(wiring, book_id, table, row)),
 			 errhint("A key stands for one row for good; give a new one its own."),
 			 errtableconstraint(wiring->relation, "idempotency_content")));
+}
+
+/*
+ * idempotency_forget
+ *		Take back the keys that these rows took a moment ago, in this
+ *		transaction, because the rows are not to be: nobody else has seen them.
+ */
+void
+idempotency_forget(Wiring *wiring, int32 book_id, KeyedRow *rows, int n)
+{
+	Datum	   *keys = palloc_extended(sizeof(Datum) * Max(n, 1), MCXT_ALLOC_HUGE);
+	Datum		values[2] = {Int32GetDatum(book_id)};
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+		keys[i] = CStringGetTextDatum(rows[i].key);
+	values[1] = array_argument(keys, NULL, n, TEXTOID);
+	forgetting = true;
+	PG_TRY();
+	{
+		wiring_write(wiring, &delete_keys, values);
+	}
+	PG_FINALLY();
+	{
+		forgetting = false;
+	}
+	PG_END_TRY();
+}
+
+/* idempotency_is_forgetting: whether idempotency_forget() is deleting keys */
+bool
+idempotency_is_forgetting(void)
+{
+	return forgetting;
 }
 
 /*
@@ -191,5 +235,5 @@ idempotency_take(Wiring *wiring, int32 book_id, const KeyedTable *table, KeyedRo
 	idempotency_try(wiring, book_id, table, rows, n);
 	for (int i = 0; i < n; i++)
 		if (rows[i].original != rows[i].id || !rows[i].same)
-			report_used_key(wiring, book_id, table, &rows[i]);
+			idempotency_report(wiring, book_id, table, &rows[i]);
 }

@@ -33,6 +33,10 @@ extern const char *canonical_int64(int64 value);
 extern const char *canonical_number(Numeric value);
 extern void idempotency_try(Wiring *wiring, int32 book_id, const KeyedTable *table,
 							KeyedRow *rows, int n);
+extern void idempotency_report(Wiring *wiring, int32 book_id, const KeyedTable *table,
+							   const KeyedRow *row);
+extern void idempotency_forget(Wiring *wiring, int32 book_id, KeyedRow *rows, int n);
+extern bool idempotency_is_forgetting(void);
 extern void idempotency_take(Wiring *wiring, int32 book_id, const KeyedTable *table,
 							 KeyedRow *rows, int n);
 

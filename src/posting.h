@@ -88,6 +88,7 @@ extern void posting_write(Posting *posting);
 
 extern EntryClass entry_class(const char *kind);
 extern const char *entry_cause_kind(const char *kind);
+extern bool transfer_kind_exists(const char *kind);
 extern bool account_kind_is_gated(AccountKind kind);
 extern const char *account_kind_name(AccountKind kind);
 extern const char *account_status_name(AccountStatus status);

@@ -13,27 +13,11 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
-#include "idempotency.h"
 #include "margin.h"
-#include "posting.h"
-#include "valuation.h"
+#include "transfer.h"
 
 PG_FUNCTION_INFO_V1(risk_post_transfers);
 PG_FUNCTION_INFO_V1(risk_open_balances);
-
-typedef struct TransferRow
-{
-	int32		book_id;
-	int64		transfer_id;
-	int64		from_account;
-	int64		to_account;
-	TimestampTz effective_at;
-	Numeric		amount;
-	char	   *kind;
-	char	   *idempotency_key;	/* or NULL */
-	char	   *who;
-	DateADT		period;
-} TransferRow;
 
 static const LedgerStatement read_transfer = {
 	"SELECT t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind"
@@ -42,19 +26,31 @@ static const LedgerStatement read_transfer = {
 };
 
 /* effective_at has a default, which nobody can tell from what a caller chose */
-static const KeyedTable keyed_transfers = {
+const KeyedTable keyed_transfers = {
 	"transfer", {"from_account", "to_account", "amount", "kind"}, &read_transfer
 };
 
-/* the first of these kinds of transfer that may not go between these kinds of account */
+/* which of these kinds of transfer may not go between these kinds of account */
 static const LedgerStatement read_forbidden = {
 	"SELECT u.place FROM unnest($1, $2, $3) WITH ORDINALITY AS u(kind, from_kind, to_kind, place)"
 	" WHERE (SELECT r.allowed FROM {transfer_rule} r"
 	"  WHERE r.kind = u.kind AND r.from_kind = u.from_kind AND r.to_kind = u.to_kind"
 	"  ORDER BY r.version DESC LIMIT 1) IS NOT TRUE"
-	" ORDER BY u.place LIMIT 1",
+	" ORDER BY u.place",
 	3, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 };
+
+static const LedgerStatement insert_transfers = {
+	"INSERT INTO {transfer} (book_id, transfer_id, from_account, to_account, amount, kind,"
+	"  idempotency_key, effective_at) OVERRIDING SYSTEM VALUE"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8)",
+	8, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, TIMESTAMPTZARRAYOID}
+};
+
+/* The rows that insert_posted_transfers() is inserting: the first, and how many. */
+static int64 posted_transfer_id = 0;
+static int	posted_transfers = 0;
 
 static const LedgerStatement insert_balances = {
 	"INSERT INTO {balance} (book_id, account_id, floor)"
@@ -86,7 +82,8 @@ static const RowReader transfer_reader = {
 	sizeof(TransferRow), fill_transfer
 };
 
-static KeyedRow
+/* keyed_transfer: the row as its key sees it */
+KeyedRow
 keyed_transfer(TransferRow *transfer)
 {
 	return (KeyedRow)
@@ -118,49 +115,97 @@ take_keys(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
 	idempotency_take(wiring, book_id, &keyed_transfers, rows, given);
 }
 
-/* The account of one end of a transfer, checked against the other. */
-static LedgerAccount *
+/* Whether a fault of a transfer is an error; of one that is judged it is the result. */
+static bool
+raises(TransferRow *transfer, TransferResult fault)
+{
+	if (transfer->judged && transfer->result == TRANSFER_ACCEPTED)
+		transfer->result = fault;
+	return !transfer->judged;
+}
+
+static const char *
+table_of(const TransferRow *transfer)
+{
+	return transfer->table != NULL ? transfer->table : "transfer";
+}
+
+/* end_of_transfer: the account of one end, or NULL for an unknown one of a transfer that is judged */
+LedgerAccount *
 end_of_transfer(Posting *posting, TransferRow *transfer, int64 account_id)
 {
 	LedgerAccount *account = posting_account(posting, account_id);
 
-	if (account == NULL)
+	if (account == NULL && raises(transfer, TRANSFER_UNKNOWN_ACCOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("transfer " INT64_FORMAT ": unknown account", transfer->transfer_id),
+				 errmsg("%s " INT64_FORMAT ": unknown account", table_of(transfer), transfer->transfer_id),
 				 errdetail("Book %d has no account " INT64_FORMAT ".", transfer->book_id, account_id),
 				 errhint("Insert it into the table account first.")));
-	if (account->kind == ACCOUNT_CLEARING)
+	if (account == NULL)
+		return NULL;
+	if (account->kind == ACCOUNT_CLEARING && raises(transfer, TRANSFER_WRONG_ACCOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is a clearing account",
-						transfer->transfer_id, account_id),
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is a clearing account",
+						table_of(transfer), transfer->transfer_id, account_id),
 				 errdetail("Its balance is what open positions have cost, and trades alone change it."),
 				 errhint("Use an account of another kind, such as house or suspense.")));
-	if (account->status == STATUS_CLOSED)
+	if (account->status == STATUS_CLOSED && raises(transfer, TRANSFER_CLOSED))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is closed",
-						transfer->transfer_id, account_id),
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is closed",
+						table_of(transfer), transfer->transfer_id, account_id),
 				 errdetail("Nothing can be posted to a closed account."),
 				 errhint("Set its status to active first, or use another account.")));
 	return account;
 }
 
-static void
+/* check_writer: who inserts a row, and on which day, is not the caller's to say */
+void
+check_writer(TransferRow *transfer)
+{
+	if (strcmp(transfer->who, GetUserNameFromId(GetSessionUserId(), false)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s " INT64_FORMAT ": \"%s\" is not who inserts it",
+						table_of(transfer), transfer->transfer_id, transfer->who),
+				 errdetail("The session is that of \"%s\".", GetUserNameFromId(GetSessionUserId(), false)),
+				 errhint("Leave the column out.")));
+	check_period(table_of(transfer), transfer->transfer_id, transfer->period);
+}
+
+/* check_not_frozen: by choice nothing leaves a frozen account */
+void
+check_not_frozen(TransferRow *transfer, LedgerAccount *from)
+{
+	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE &&
+		raises(transfer, TRANSFER_FROZEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
+						table_of(transfer), transfer->transfer_id, from->account_id),
+				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
+				 errhint("Set its status to active first.")));
+}
+
+/* check_transfer: all that can be said of one before another is posted */
+void
 check_transfer(Posting *posting, TransferRow *transfer)
 {
 	LedgerAccount *from = end_of_transfer(posting, transfer, transfer->from_account);
 	LedgerAccount *to = end_of_transfer(posting, transfer, transfer->to_account);
 
-	if (from == to)
+	if (from == NULL || to == NULL)
+		return;
+	if (from == to && raises(transfer, TRANSFER_SAME_ACCOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("transfer " INT64_FORMAT ": from and to are the same account",
 						transfer->transfer_id),
 				 errdetail("Both are account " INT64_FORMAT ".", from->account_id),
 				 errhint("Name two accounts.")));
-	if (strcmp(from->asset_code, to->asset_code) != 0)
+	if (strcmp(from->asset_code, to->asset_code) != 0 && raises(transfer, TRANSFER_OTHER_ASSET))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("transfer " INT64_FORMAT ": the accounts hold different assets",
@@ -168,35 +213,27 @@ check_transfer(Posting *posting, TransferRow *transfer)
 				 errdetail("Account " INT64_FORMAT " holds %s, account " INT64_FORMAT " holds %s.",
 						   from->account_id, from->asset_code, to->account_id, to->asset_code),
 				 errhint("An exchange is two transfers, one in each asset.")));
-	if (strcmp(transfer->who, GetUserNameFromId(GetSessionUserId(), false)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": \"%s\" is not who inserts it",
-						transfer->transfer_id, transfer->who),
-				 errdetail("The session is that of \"%s\".", GetUserNameFromId(GetSessionUserId(), false)),
-				 errhint("Leave the column out.")));
-	check_period("transfer", transfer->transfer_id, transfer->period);
-	check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
-				 NUMBER_POSITIVE);
-	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
-						transfer->transfer_id, from->account_id),
-				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
-				 errhint("Set its status to active first.")));
+	check_writer(transfer);
+	if (!number_is_valid(transfer->amount, from->scale, NUMBER_POSITIVE) &&
+		raises(transfer, TRANSFER_INVALID_AMOUNT))
+		check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
+					 NUMBER_POSITIVE);
+	check_not_frozen(transfer, from);
 }
 
 /*
- * Whether each transfer may go between accounts of these kinds is data, read
- * once for a statement: each of the few combinations that come up in it.
+ * check_rules
+ *		Whether each transfer may go between accounts of these kinds: data, read
+ *		once for a statement, for each of the few combinations that come up.
  */
-static void
+void
 check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 {
 	int		   *firsts = palloc(sizeof(int) * n);	/* transfer that a combination came up in first */
 	Datum	   *columns[3];
 	Datum		values[3];
+	int		   *combination = palloc_extended(sizeof(int) * n, MCXT_ALLOC_HUGE);	/* of each transfer */
+	bool	   *forbidden;
 	int			combinations = 0;
 
 	for (int c = 0; c < 3; c++)
@@ -212,6 +249,7 @@ check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 				posting_account(posting, transfers[firsts[c]]->to_account)->kind != to ||
 				strcmp(transfers[firsts[c]]->kind, transfers[i]->kind) != 0))
 			c++;
+		combination[i] = c;
 		if (c < combinations)
 			continue;
 		firsts[combinations] = i;
@@ -223,31 +261,37 @@ check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 	for (int c = 0; c < 3; c++)
 		values[c] = array_argument(columns[c], NULL, combinations, TEXTOID);
 	wiring_read(wiring, &read_forbidden, values, LEDGER_LATEST);
-	if (SPI_processed > 0)
+	forbidden = palloc0(sizeof(bool) * Max(combinations, 1));
+	for (uint64 row = 0; row < SPI_processed; row++)
+		forbidden[result_int64(row, 1) - 1] = true;
+	for (int i = 0; i < n; i++)
 	{
-		TransferRow *transfer = transfers[firsts[result_int64(0, 1) - 1]];
+		TransferRow *transfer = transfers[i];
 
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
-						transfer->kind,
-						account_kind_name(posting_account(posting, transfer->from_account)->kind),
-						account_kind_name(posting_account(posting, transfer->to_account)->kind)),
-				 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
-						   transfer->from_account, transfer->to_account, transfer->book_id),
-				 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
+		if (forbidden[combination[i]] && raises(transfer, TRANSFER_WRONG_ACCOUNT))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
+							transfer->kind,
+							account_kind_name(posting_account(posting, transfer->from_account)->kind),
+							account_kind_name(posting_account(posting, transfer->to_account)->kind)),
+					 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
+							   transfer->from_account, transfer->to_account, transfer->book_id),
+					 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
 	}
 }
 
 /*
- * Lock what the transfers write: traders are locked already, system accounts
- * get a slot, or pass the gate where money leaves a floor or a position holder.
+ * open_system_accounts
+ *		Lock what transfers write: traders are locked already, system accounts
+ *		get a slot, or pass the gate where money leaves a floor or a position
+ *		holder.
  */
-static void
-open_system_accounts(Posting *posting, TransferRow **transfers, int n)
+void
+open_system_accounts(Posting *posting, TransferEnd *ends, int n)
 {
-	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * n * 2);
-	LedgerAccount **others = palloc(sizeof(LedgerAccount *) * n * 2);
+	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * Max(n, 1));
+	LedgerAccount **others = palloc(sizeof(LedgerAccount *) * Max(n, 1));
 	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = CurrentMemoryContext};
 	HTAB	   *seen = hash_create("accounts seen", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	int			ngated = 0;
@@ -255,13 +299,11 @@ open_system_accounts(Posting *posting, TransferRow **transfers, int n)
 
 	/* gated ones first, so that no credit of the same account takes a slot */
 	for (int pass = 0; pass < 2; pass++)
-		for (int i = 0; i < n * 2; i++)
+		for (int i = 0; i < n; i++)
 		{
-			bool		debited = i % 2 == 0;
-			LedgerAccount *account = posting_account(posting, debited ?
-													 transfers[i / 2]->from_account : transfers[i / 2]->to_account);
+			LedgerAccount *account = ends[i].account;
 			bool		gate = account_kind_is_gated(account->kind) &&
-				(debited || account->kind != ACCOUNT_INSURANCE_FUND);
+				(ends[i].debited || account->kind != ACCOUNT_INSURANCE_FUND);
 			bool		found;
 
 			if (account->kind == ACCOUNT_TRADER || gate != (pass == 0))
@@ -279,11 +321,11 @@ open_system_accounts(Posting *posting, TransferRow **transfers, int n)
 		posting_pass_gate(posting, gated, ngated);
 }
 
-/* The requirements of the accounts that money is taken from by choice. */
-static Requirements *
+/* read_requirements: of the accounts that money is taken from by choice; NULL when there are none */
+Requirements *
 read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
-	int64	   *ids = palloc(sizeof(int64) * n);
+	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
 	int			nids = 0;
 
 	for (int i = 0; i < n; i++)
@@ -293,11 +335,11 @@ read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow *
 		if (from->floor != NULL && entry_class(transfers[i]->kind) == CLASS_CHOICE)
 			ids[nids++] = from->account_id;
 	}
-	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids, true);
+	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids, !transfers[0]->judged);
 }
 
-/* Refuse a transfer that takes more out of an account than it can spare. */
-static void
+/* check_choice: whether an account can spare what a transfer takes out of it, as the posting will leave it */
+void
 check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer)
 {
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
@@ -307,17 +349,17 @@ check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer
 
 	if (requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
 		requirement = requirement_of_account(requirements, transfer->from_account);
-	if (requirement == NULL)
+	if (requirement == NULL || (requirement->unmarked && !raises(transfer, TRANSFER_NO_MARK)))
 		return;
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
 	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
 								requirement->unrealized_pnl, requirement->initial_margin,
 								requirement->order_reserve, decimal_from_int64(0), false);
-	if (decimal_compare(transfer->amount, spare) > 0)
+	if (decimal_compare(transfer->amount, spare) > 0 && raises(transfer, TRANSFER_EXCEEDS))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
-						transfer->transfer_id, from->account_id, transfer->book_id,
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
+						table_of(transfer), transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
 				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
@@ -332,12 +374,25 @@ check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer
 				 errhint("Move less, or close positions or cancel orders first.")));
 }
 
+/* post_transfer: in memory; the accounts are open */
+void
+post_transfer(Posting *posting, TransferRow *transfer)
+{
+	posting_post(posting, posting_account(posting, transfer->from_account),
+				 decimal_negate(transfer->amount), transfer->kind,
+				 transfer->transfer_id, transfer->effective_at);
+	posting_post(posting, posting_account(posting, transfer->to_account),
+				 transfer->amount, transfer->kind,
+				 transfer->transfer_id, transfer->effective_at);
+}
+
 static void
 post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 {
 	TransferRow **transfers = (TransferRow **) rows;
 	Posting    *posting = posting_begin(wiring, book_id);
 	int64	   *account_ids = palloc(sizeof(int64) * n * 2);
+	TransferEnd *ends = palloc(sizeof(TransferEnd) * n * 2);
 	Requirements *requirements;
 
 	take_keys(wiring, book_id, transfers, n);
@@ -348,24 +403,61 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	}
 	posting_open(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
+	{
 		check_transfer(posting, transfers[i]);
+		ends[i * 2] = (TransferEnd) {posting_account(posting, transfers[i]->from_account), true};
+		ends[i * 2 + 1] = (TransferEnd) {posting_account(posting, transfers[i]->to_account), false};
+	}
 	check_rules(wiring, posting, transfers, n);
-	open_system_accounts(posting, transfers, n);
+	open_system_accounts(posting, ends, n * 2);
 	requirements = read_requirements(wiring, posting, book_id, transfers, n);
 
 	for (int i = 0; i < n; i++)
 	{
-		TransferRow *transfer = transfers[i];
-
-		check_choice(posting, requirements, transfer);
-		posting_post(posting, posting_account(posting, transfer->from_account),
-					 decimal_negate(transfer->amount), transfer->kind,
-					 transfer->transfer_id, transfer->effective_at);
-		posting_post(posting, posting_account(posting, transfer->to_account),
-					 transfer->amount, transfer->kind,
-					 transfer->transfer_id, transfer->effective_at);
+		check_choice(posting, requirements, transfers[i]);
+		post_transfer(posting, transfers[i]);
 	}
 	posting_write(posting);
+}
+
+/* insert_posted_transfers: the rows of transfers that the caller has posted */
+void
+insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
+{
+	Datum	   *columns[7];
+	bool	   *no_key = palloc_extended(sizeof(bool) * n, MCXT_ALLOC_HUGE);
+	Datum		values[8] = {Int32GetDatum(book_id)};
+	static const Oid types[7] = {INT8OID, INT8OID, INT8OID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+
+	for (int c = 0; c < 7; c++)
+		columns[c] = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+	{
+		TransferRow *transfer = transfers[i];
+
+		columns[0][i] = Int64GetDatum(transfer->transfer_id);
+		columns[1][i] = Int64GetDatum(transfer->from_account);
+		columns[2][i] = Int64GetDatum(transfer->to_account);
+		columns[3][i] = NumericGetDatum(transfer->amount);
+		columns[4][i] = CStringGetTextDatum(transfer->kind);
+		no_key[i] = transfer->idempotency_key == NULL;
+		columns[5][i] = no_key[i] ? (Datum) 0 : CStringGetTextDatum(transfer->idempotency_key);
+		columns[6][i] = TimestampTzGetDatum(transfer->effective_at);
+	}
+	for (int c = 0; c < 7; c++)
+		values[c + 1] = array_argument(columns[c], c == 5 ? no_key : NULL, n, types[c]);
+
+	posted_transfer_id = transfers[0]->transfer_id;
+	posted_transfers = n;
+	PG_TRY();
+	{
+		wiring_write(wiring, &insert_transfers, values);
+	}
+	PG_FINALLY();
+	{
+		posted_transfers = 0;
+	}
+	PG_END_TRY();
 }
 
 /*
@@ -380,7 +472,9 @@ risk_post_transfers(PG_FUNCTION_ARGS)
 	int			n;
 	TransferRow *transfers = transition_rows(trigger, &transfer_reader, &n, NULL);
 
-	post_by_book(wiring, &transfer_reader, transfers, n, post_transfers_of_book);
+	/* other triggers on the table may insert transfers of their own meanwhile */
+	if (n == 0 || n != posted_transfers || transfers[0].transfer_id != posted_transfer_id)
+		post_by_book(wiring, &transfer_reader, transfers, n, post_transfers_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

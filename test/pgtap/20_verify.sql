@@ -33,7 +33,7 @@ $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id, executed_at)
 VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-01-01');
 INSERT INTO ledger.order_reserve (account_id, instrument_id, order_id, amount) VALUES (2, 1, 5, 10);
-DO $$ BEGIN PERFORM risk.deposit(4, 1, idempotency_key => 'once'); END $$;
+DO $$ BEGIN PERFORM risk.deposit(4, 1, idempotency_key => 'once'), risk.post(1, '{2,4,2}', '{-2,1,1}'); END $$;
 INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (2, 1, 1);
 
 -- an isolated position
@@ -95,6 +95,11 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('transfers', 'UPDATE ledger.transfer SET to_account = 3 WHERE to_account = 2', 'account 2'),
 	('transfers', 'UPDATE ledger.transfer SET kind = ''correction'' WHERE to_account = 2', 'correction'),
 	('transfers', 'DELETE FROM ledger.transfer WHERE to_account = 2', 'deposit 2, account'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-3,2,1}''', 'journal 1, account 2'),
+	('journals', 'UPDATE ledger.journal SET accounts = ''{2,3,2}''', 'journal 1, account 3'),
+	('journals', 'UPDATE ledger.journal SET kind = ''adjustment''', 'journal 1, account'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}''', 'journal 1: its legs in USDT sum to -0.5'),
+	('journals', 'DELETE FROM ledger.journal', 'expected 0 in 0'),
 	('idempotency', 'UPDATE ledger.idempotency SET digest = sha256(digest)', 'key "once": transfer'),
 	('idempotency', 'UPDATE ledger.idempotency SET id = id + 1', 'it stands for transfer'),
 	('idempotency', 'DELETE FROM ledger.idempotency', 'not recorded'),
