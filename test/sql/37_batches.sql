@@ -8,7 +8,7 @@ VALUES (133, 1, 'USDT', 'alice'), (133, 2, 'USDT', 'bob'), (133, 3, 'USDT', 'car
 	   (133, 7, 'USDT', 'trades'), (133, 8, 'USDT', 'frozen'), (133, 9, 'USDT', 'closed');
 SELECT risk.system_account(133, 'external', 'USDT') AS external, risk.system_account(133, 'house', 'USDT') AS house,
 	   risk.system_account(133, 'insurance_fund', 'USDT') AS fund, risk.system_account(133, 'clearing', 'USDT') AS clearing \gset
-INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (3301, 'BTC/USDT 133', 'USDT');
+INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (3701, 'BTC/USDT 133', 'USDT');
 ALTER TABLE ledger.transfer ALTER transfer_id RESTART WITH 33001;
 CREATE TEMP VIEW holding AS
 SELECT coalesce(a.owner_id, a.kind) AS party, a.asset_code, sum(b.amount) AS balance
@@ -32,7 +32,7 @@ SELECT * FROM holding WHERE party = 'alice';
 
 UPDATE ledger.account SET status = owner_id WHERE book_id = 133 AND account_id IN (8, 9);
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
-VALUES (133, 7, 3301, 'buy', 1, 10, 33001), (133, 3, 3301, 'sell', 1, 10, 33001);
+VALUES (133, 7, 3701, 'buy', 1, 10, 37001), (133, 3, 3701, 'sell', 1, 10, 37001);
 SELECT risk.deposit(1, 1, 133, 'used') > 0 AS deposited;
 CREATE TEMP TABLE wanted (place int GENERATED ALWAYS AS IDENTITY, from_account bigint, to_account bigint, amount numeric,
 						  kind text DEFAULT 'transfer', key text);
