@@ -43,7 +43,9 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/trade.o \
+	src/open_hold.o \
 	src/transfer.o \
+	src/hold.o \
 	src/batch.o \
 	src/journal.o \
 	src/reserve.o \
@@ -65,6 +67,7 @@ SQL_PARTS = \
 	sql/books.sql \
 	sql/transfer_rules.sql \
 	sql/journal.sql \
+	sql/hold.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
 	sql/floor.sql \

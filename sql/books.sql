@@ -107,10 +107,11 @@ AS $function$
 	 WHERE i.book_id = $1 AND i.idempotency_key = $2
 $function$;
 COMMENT ON FUNCTION risk.original_of_key(int, text) IS
-	'The number of the row that an idempotency key of a book stands for, a transfer_id, trade_id or journal_id as ledger.idempotency.kind says; NULL when the key is free.';
+	'The number of the row that an idempotency key of a book stands for, a transfer_id, trade_id, journal_id or hold_id as ledger.idempotency.kind says; NULL when the key is free.';
 
 CREATE FUNCTION risk.transfer_once(
-	book_id int, from_account bigint, to_account bigint, amount numeric, kind text, idempotency_key text)
+	book_id int, from_account bigint, to_account bigint, amount numeric, kind text, idempotency_key text,
+	hold_id bigint DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -119,9 +120,9 @@ DECLARE
 	posted bigint;
 	violated text;
 BEGIN
-	INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind, idempotency_key)
+	INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind, idempotency_key, hold_id)
 	VALUES (transfer_once.book_id, transfer_once.from_account, transfer_once.to_account,
-			transfer_once.amount, transfer_once.kind, transfer_once.idempotency_key)
+			transfer_once.amount, transfer_once.kind, transfer_once.idempotency_key, transfer_once.hold_id)
 	RETURNING transfer_id INTO posted;
 	RETURN posted;
 EXCEPTION WHEN unique_violation THEN
@@ -132,8 +133,8 @@ EXCEPTION WHEN unique_violation THEN
 	RETURN risk.original_of_key(transfer_once.book_id, transfer_once.idempotency_key);
 END
 $function$;
-COMMENT ON FUNCTION risk.transfer_once(int, bigint, bigint, numeric, text, text) IS
-	'Inserts a transfer and returns its transfer_id; for a key that was used for the same transfer, the original''s. 23505 when the key was used for anything else, with the difference in the detail.';
+COMMENT ON FUNCTION risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint) IS
+	'Inserts a transfer, one that captures a hold where hold_id is given, and returns its transfer_id; for a key that was used for the same transfer, the original''s. 23505 when the key was used for anything else, with the difference in the detail.';
 
 CREATE FUNCTION risk.deposit(account_id bigint, amount numeric, book_id int DEFAULT 1, idempotency_key text DEFAULT NULL)
 RETURNS bigint
@@ -191,6 +192,6 @@ REVOKE ALL ON FUNCTION
 	risk.original_of_key(int, text),
 	risk.book_trade(bigint, int, text, numeric, numeric, bigint, numeric, text, timestamptz, int, text),
 	risk.open_system_accounts(int, text), risk.open_system_accounts(),
-	risk.create_book(int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text),
+	risk.create_book(int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint),
 	risk.deposit(bigint, numeric, int, text), risk.withdraw(bigint, numeric, int, text)
 FROM PUBLIC;

@@ -327,10 +327,10 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve) AS free_collateral,
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) AS free_collateral,
 		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 THEN 0
 				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
-									   r.order_reserve)
+									   r.order_reserve, r.holds)
 		   END AS withdrawable,
 		   r.notional,
 		   trim_scale(risk.margin_level(e.equity, e.requirement)) AS margin_level,
@@ -339,7 +339,8 @@ BEGIN
 		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage,
 		   r.order_reserve, r.parent_id,
 		   r.liquidation_fee, e.requirement AS liquidation_requirement,
-		   coalesce(risk.is_liquidatable(e.equity, e.requirement, r.liquidation_trigger), false) AS liquidatable
+		   coalesce(risk.is_liquidatable(e.equity, e.requirement, r.liquidation_trigger), false) AS liquidatable,
+		   r.holds
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -356,7 +357,9 @@ BEGIN
 				   -- one policy for all positions; NULL without one
 				   min(v.liquidation_trigger) AS liquidation_trigger,
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
-							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
+							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,
+				   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
+							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds
 			  FROM ledger.account a
 			 CROSS JOIN LATERAL (
 				SELECT n.amount, n.floor FROM ledger.balance n
@@ -382,13 +385,14 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve: what new orders and positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds: what new orders and positions may use. Below zero when more is bound than there is.';
 	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders hold, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100. NULL without a requirement.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
+	COMMENT ON COLUMN ledger.account_risk.holds IS 'What the open holds of the account keep.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_fee IS 'Sum over the open positions, before it is rounded to be charged.';

@@ -20,7 +20,7 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'idempotency', 'instrument', 'journal',
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal', 'open_hold',
 						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range']) AS t(name)
@@ -243,13 +243,18 @@ BEGIN
 					  FROM ledger.idempotency i
 					  FULL JOIN (
 						SELECT t.book_id, t.idempotency_key, 'transfer' AS kind, t.transfer_id AS id,
-							   ARRAY[t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind] AS fields
+							   ARRAY[t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind, t.hold_id::text] AS fields
 						  FROM ledger.transfer t WHERE t.idempotency_key IS NOT NULL
 						UNION ALL
 						SELECT t.book_id, t.idempotency_key, 'trade', t.trade_id,
 							   ARRAY[t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,
 									 trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind]
 						  FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL
+						UNION ALL
+						SELECT h.book_id, h.idempotency_key, 'hold', h.hold_id,
+							   ARRAY[h.account_id::text, trim_scale(h.amount)::text, h.purpose,
+									 to_char(h.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')]
+						  FROM ledger.hold h WHERE h.idempotency_key IS NOT NULL
 						UNION ALL
 						SELECT j.book_id, j.idempotency_key, 'journal', j.journal_id,
 							   ARRAY[j.accounts::text,
@@ -748,6 +753,36 @@ BEGIN
 			 WHERE f.fault IS NOT NULL
 			   AND (verify.book_id IS NULL OR r.book_id = verify.book_id)
 			 ORDER BY r.book_id, r.account_id, r.order_id
+			 LIMIT 1) v;
+
+	-- What is left of a hold is its amount, less what transfers captured and
+	-- releases gave back; a release without an amount gave back all.
+	RETURN QUERY
+	SELECT 'holds', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, hold %s: %s', f.book_id, f.hold_id, f.fault) AS offender
+			  FROM (SELECT book_id, hold_id,
+						   CASE WHEN h.account_id IS NULL THEN 'there is no such hold'
+								WHEN o.account_id <> h.account_id OR t.account_id <> h.account_id
+								THEN format('it is of account %s, and not of account %s', h.account_id,
+											CASE WHEN o.account_id <> h.account_id THEN o.account_id ELSE t.account_id END)
+								WHEN coalesce(t.captured, 0) + coalesce(r.released, 0) > h.amount
+								THEN format('%s captured and %s released of %s', coalesce(t.captured, 0), coalesce(r.released, 0), h.amount)
+								WHEN coalesce(o.remaining, 0) <> d.due THEN format('%s is left, expected %s', coalesce(o.remaining, 0), d.due)
+								WHEN o.expires_at IS DISTINCT FROM h.expires_at AND d.due <> 0
+								THEN format('it expires at %s, expected %s', o.expires_at, h.expires_at)
+						   END AS fault
+					  FROM ledger.hold h
+					  FULL JOIN ledger.open_hold o USING (book_id, hold_id)
+					  FULL JOIN (SELECT book_id, hold_id, sum(amount) AS captured, CASE WHEN min(from_account) = max(from_account) THEN max(from_account) ELSE 0 END AS account_id
+								   FROM ledger.transfer WHERE hold_id IS NOT NULL GROUP BY book_id, hold_id) t USING (book_id, hold_id)
+					  FULL JOIN (SELECT book_id, hold_id, sum(amount) AS released, bool_or(amount IS NULL) AS entirely
+								   FROM ledger.hold_release GROUP BY book_id, hold_id) r USING (book_id, hold_id)
+					 CROSS JOIN LATERAL (SELECT CASE WHEN r.entirely THEN 0
+													 ELSE h.amount - coalesce(t.captured, 0) - coalesce(r.released, 0) END AS due) d
+					 WHERE verify.book_id IS NULL OR book_id = verify.book_id) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.hold_id
 			 LIMIT 1) v;
 
 	-- a setting is what its last event says

@@ -18,6 +18,7 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "decimal.h"
 #include "idempotency.h"
@@ -61,6 +62,19 @@ canonical_number(Numeric value)
 	if (!decimal_is_finite(value))
 		return decimal_to_cstring(value);
 	return decimal_to_cstring(decimal_round(value, decimal_scale(value), DECIMAL_DOWN));
+}
+
+/* canonical_instant: a field, as to_char() writes it; the tables have a CHECK for the years */
+const char *
+canonical_instant(TimestampTz instant)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(instant, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return "out of range";
+	return psprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
 }
 
 static void
@@ -225,15 +239,34 @@ idempotency_is_forgetting(void)
 
 /*
  * idempotency_take
- *		The same, and 23505 for the first row whose key stands for another one:
- *		constraint idempotency_key when that one has the same content, else
- *		idempotency_content.
+ *		Let the keys of those rows that have one stand for them.  23505 for the
+ *		first whose key stands for another row: constraint idempotency_key when
+ *		that one has the same content, else idempotency_content.
  */
 void
-idempotency_take(Wiring *wiring, int32 book_id, const KeyedTable *table, KeyedRow *rows, int n)
+idempotency_take(Wiring *wiring, int32 book_id, const KeyedTable *table, void **rows, int n)
 {
-	idempotency_try(wiring, book_id, table, rows, n);
+	KeyedRow   *keyed = NULL;
+	int			nkeyed = 0;
+	int			size = 0;
+
 	for (int i = 0; i < n; i++)
-		if (rows[i].original != rows[i].id || !rows[i].same)
-			idempotency_report(wiring, book_id, table, &rows[i]);
+	{
+		KeyedRow	row = table->keyed(rows[i]);
+
+		if (row.key == NULL)
+			continue;
+		if (nkeyed == size)
+		{
+			size = Max(16, size * 2);
+			keyed = keyed == NULL ? palloc(sizeof(KeyedRow) * size) : repalloc_huge(keyed, sizeof(KeyedRow) * size);
+		}
+		keyed[nkeyed++] = row;
+	}
+	if (nkeyed == 0)
+		return;
+	idempotency_try(wiring, book_id, table, keyed, nkeyed);
+	for (int i = 0; i < nkeyed; i++)
+		if (keyed[i].original != keyed[i].id || !keyed[i].same)
+			idempotency_report(wiring, book_id, table, &keyed[i]);
 }

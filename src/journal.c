@@ -14,7 +14,6 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -52,10 +51,6 @@ static const LedgerStatement read_journal = {
 	" j.kind, to_char(j.effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), j.metadata::text"
 	" FROM {journal} j WHERE j.book_id = $1 AND j.journal_id = $2",
 	2, {INT4OID, INT8OID}
-};
-
-static const KeyedTable keyed_journals = {
-	"journal", {"accounts", "amounts", "kind", "effective_at", "metadata"}, &read_journal
 };
 
 /* The elements of an array, of which none is NULL: the table has a CHECK. */
@@ -101,19 +96,6 @@ static const RowReader journal_reader = {
 	sizeof(JournalRow), fill_journal
 };
 
-/* As to_char() writes it; the table has a CHECK for the years. */
-static const char *
-canonical_instant(TimestampTz instant)
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (timestamp2tm(instant, NULL, &tm, &fsec, NULL, NULL) != 0)
-		return "out of range";
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
-}
-
 /* The same field of every leg, as an array's text. */
 static const char *
 canonical_legs(const JournalRow *journal, bool amounts)
@@ -131,31 +113,29 @@ canonical_legs(const JournalRow *journal, bool amounts)
 	return text.data;
 }
 
-static void
-take_keys(Wiring *wiring, int32 book_id, JournalRow **journals, int n)
+static KeyedRow
+keyed_journal(const void *row)
 {
-	KeyedRow   *rows = palloc_extended(sizeof(KeyedRow) * n, MCXT_ALLOC_HUGE);
-	int			given = 0;
+	const JournalRow *journal = row;
 
-	for (int i = 0; i < n; i++)
+	if (journal->idempotency_key == NULL)
+		return (KeyedRow) {0};
+	return (KeyedRow)
 	{
-		JournalRow *journal = journals[i];
-
-		if (journal->idempotency_key != NULL)
-			rows[given++] = (KeyedRow)
-		{
-			.key = journal->idempotency_key,
-				.id = journal->journal_id,
-				.fields = {
-				canonical_legs(journal, false), canonical_legs(journal, true), journal->kind,
-				journal->has_effective_at ? canonical_instant(journal->effective_at) : NULL,
-				journal->metadata
-			}
-		};
-	}
-	if (given > 0)
-		idempotency_take(wiring, book_id, &keyed_journals, rows, given);
+		.key = journal->idempotency_key,
+			.id = journal->journal_id,
+			.fields = {
+			canonical_legs(journal, false), canonical_legs(journal, true), journal->kind,
+			journal->has_effective_at ? canonical_instant(journal->effective_at) : NULL,
+			journal->metadata
+		}
+	};
 }
+
+static const KeyedTable keyed_journals = {
+	"journal", {"accounts", "amounts", "kind", "effective_at", "metadata"},
+	keyed_journal, &read_journal
+};
 
 /* What transfer.c asks of a transfer, it asks of a journal and one of its legs. */
 static TransferRow *
@@ -291,7 +271,7 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	int			all_debits = 0;
 	int			d = 0;
 
-	take_keys(wiring, book_id, journals, n);
+	idempotency_take(wiring, book_id, &keyed_journals, rows, n);
 	for (int i = 0; i < n; i++)
 		nlegs += journals[i]->nlegs;
 	account_ids = palloc_extended(sizeof(int64) * nlegs, MCXT_ALLOC_HUGE);

@@ -170,11 +170,23 @@ static const LedgerStatement read_trade = {
 	2, {INT4OID, INT8OID}
 };
 
+static KeyedRow
+keyed_trade(const void *row)
+{
+	const TradeRow *trade = row;
+
+	return trade->idempotency_key == NULL ? (KeyedRow) {0} : (KeyedRow) {
+		.key = trade->idempotency_key, .id = trade->trade_id, .fields = {
+			canonical_int64(trade->account_id), canonical_int64(trade->execution_id),
+			canonical_int64(trade->instrument_id), trade->buys ? "buy" : "sell", canonical_number(trade->qty),
+			canonical_number(trade->price), canonical_number(trade->fee), trade->kind
+	}};
+}
+
 /* executed_at has a default, which nobody can tell from what a caller chose */
 static const KeyedTable keyed_trades = {
-	"trade",
-	{"account_id", "execution_id", "instrument_id", "side", "qty", "price", "fee", "kind"},
-	&read_trade
+	"trade", {"account_id", "execution_id", "instrument_id", "side", "qty", "price", "fee", "kind"},
+	keyed_trade, &read_trade
 };
 
 static HTAB *
@@ -210,38 +222,6 @@ static const RowReader trade_reader = {
 	"qty", "price", "fee", "kind", "period", "idempotency_key"},
 	sizeof(TradeRow), fill_trade
 };
-
-static void
-take_keys(Wiring *wiring, int32 book_id, TradeRow **trades, int n)
-{
-	KeyedRow   *rows;
-	int			given = 0;
-
-	for (int i = 0; i < n; i++)
-		given += trades[i]->idempotency_key != NULL;
-	if (given == 0)
-		return;
-	rows = palloc_extended(sizeof(KeyedRow) * given, MCXT_ALLOC_HUGE);
-	given = 0;
-	for (int i = 0; i < n; i++)
-	{
-		TradeRow   *trade = trades[i];
-
-		if (trade->idempotency_key != NULL)
-			rows[given++] = (KeyedRow)
-		{
-			.key = trade->idempotency_key,
-				.id = trade->trade_id,
-				.fields = {
-				canonical_int64(trade->account_id), canonical_int64(trade->execution_id),
-				canonical_int64(trade->instrument_id), trade->buys ? "buy" : "sell",
-				canonical_number(trade->qty), canonical_number(trade->price),
-				canonical_number(trade->fee), trade->kind
-			}
-		};
-	}
-	idempotency_take(wiring, book_id, &keyed_trades, rows, given);
-}
 
 static int
 compare_int32(const void *a, const void *b)
@@ -744,7 +724,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	tp.executions = statement_hash("executions", sizeof(ExecutionKey), sizeof(Execution));
 	tp.residues = palloc(sizeof(Residue) * n * 2);
 
-	take_keys(wiring, book_id, trades, n);
+	idempotency_take(wiring, book_id, &keyed_trades, rows, n);
 	for (int i = 0; i < n; i++)
 	{
 		account_ids[i] = trades[i]->account_id;

@@ -14,20 +14,42 @@
 #include "utils/timestamp.h"
 
 #include "margin.h"
+#include "open_hold.h"
 #include "transfer.h"
 
 PG_FUNCTION_INFO_V1(risk_post_transfers);
 PG_FUNCTION_INFO_V1(risk_open_balances);
 
 static const LedgerStatement read_transfer = {
-	"SELECT t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind"
+	"SELECT t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind, t.hold_id::text"
 	" FROM {transfer} t WHERE t.book_id = $1 AND t.transfer_id = $2",
 	2, {INT4OID, INT8OID}
 };
 
+/* keyed_transfer: the row as its key sees it */
+KeyedRow
+keyed_transfer(const void *row)
+{
+	const TransferRow *transfer = row;
+
+	if (transfer->idempotency_key == NULL)
+		return (KeyedRow) {0};
+	return (KeyedRow)
+	{
+		.key = transfer->idempotency_key,
+			.id = transfer->transfer_id,
+			.fields = {
+			canonical_int64(transfer->from_account), canonical_int64(transfer->to_account),
+			canonical_number(transfer->amount), transfer->kind,
+			transfer->hold_id == 0 ? NULL : canonical_int64(transfer->hold_id)
+		}
+	};
+}
+
 /* effective_at has a default, which nobody can tell from what a caller chose */
 const KeyedTable keyed_transfers = {
-	"transfer", {"from_account", "to_account", "amount", "kind"}, &read_transfer
+	"transfer", {"from_account", "to_account", "amount", "kind", "hold_id"},
+	keyed_transfer, &read_transfer
 };
 
 /* which of these kinds of transfer may not go between these kinds of account */
@@ -74,46 +96,14 @@ fill_transfer(void *row, const Datum *value, const bool *isnull)
 	transfer->idempotency_key = isnull[7] ? NULL : TextDatumGetCString(value[7]);
 	transfer->who = TextDatumGetCString(value[8]);
 	transfer->period = DatumGetDateADT(value[9]);
+	transfer->hold_id = isnull[10] ? 0 : DatumGetInt64(value[10]);
 }
 
 static const RowReader transfer_reader = {
 	{"book_id", "transfer_id", "from_account", "to_account", "effective_at", "amount", "kind",
-	"idempotency_key", "who", "period"},
+	"idempotency_key", "who", "period", "hold_id"},
 	sizeof(TransferRow), fill_transfer
 };
-
-/* keyed_transfer: the row as its key sees it */
-KeyedRow
-keyed_transfer(TransferRow *transfer)
-{
-	return (KeyedRow)
-	{
-		.key = transfer->idempotency_key,
-			.id = transfer->transfer_id,
-			.fields = {
-			canonical_int64(transfer->from_account), canonical_int64(transfer->to_account),
-			canonical_number(transfer->amount), transfer->kind
-		}
-	};
-}
-
-static void
-take_keys(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
-{
-	KeyedRow   *rows;
-	int			given = 0;
-
-	for (int i = 0; i < n; i++)
-		given += transfers[i]->idempotency_key != NULL;
-	if (given == 0)
-		return;
-	rows = palloc_extended(sizeof(KeyedRow) * given, MCXT_ALLOC_HUGE);
-	given = 0;
-	for (int i = 0; i < n; i++)
-		if (transfers[i]->idempotency_key != NULL)
-			rows[given++] = keyed_transfer(transfers[i]);
-	idempotency_take(wiring, book_id, &keyed_transfers, rows, given);
-}
 
 /* Whether a fault of a transfer is an error; of one that is judged it is the result. */
 static bool
@@ -345,30 +335,36 @@ check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
 	Requirement *requirement = NULL;
 	Numeric		balance;
+	Numeric		holds;			/* but for the one that it captures */
 	Numeric		spare;
 
 	if (requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
 		requirement = requirement_of_account(requirements, transfer->from_account);
 	if (requirement == NULL || (requirement->unmarked && !raises(transfer, TRANSFER_NO_MARK)))
 		return;
+	holds = requirement->holds;
+	if (transfer->hold_left != NULL)
+		holds = decimal_subtract(holds, transfer->hold_left);
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
 	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
 								requirement->unrealized_pnl, requirement->initial_margin,
-								requirement->order_reserve, decimal_from_int64(0), false);
+								requirement->order_reserve, holds, false);
 	if (decimal_compare(transfer->amount, spare) > 0 && raises(transfer, TRANSFER_EXCEEDS))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
 						table_of(transfer), transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
-				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s.",
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
 						   decimal_to_cstring(from->floor),
 						   decimal_to_cstring(requirement->unrealized_pnl),
 						   decimal_to_cstring(requirement->initial_margin),
 						   decimal_sign(requirement->order_reserve) == 0 ? "" : ", reserved for orders ",
 						   decimal_sign(requirement->order_reserve) == 0 ? "" :
-						   decimal_to_cstring(requirement->order_reserve)),
+						   decimal_to_cstring(requirement->order_reserve),
+						   decimal_sign(holds) == 0 ? "" : ", on hold ",
+						   decimal_sign(holds) == 0 ? "" : decimal_to_cstring(holds)),
 				 decimal_sign(requirement->order_reserve) == 0 ?
 				 errhint("Move less, or close positions first.") :
 				 errhint("Move less, or close positions or cancel orders first.")));
@@ -386,6 +382,33 @@ post_transfer(Posting *posting, TransferRow *transfer)
 				 transfer->transfer_id, transfer->effective_at);
 }
 
+/* What the transfers pay out of holds is no longer kept when they are judged. */
+static void
+capture_holds(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
+{
+	HoldTake   *takes;
+	int			ntakes = 0;
+
+	for (int i = 0; i < n; i++)
+		ntakes += transfers[i]->hold_id != 0;
+	if (ntakes == 0)
+		return;
+	takes = palloc_extended(sizeof(HoldTake) * ntakes, MCXT_ALLOC_HUGE);
+	ntakes = 0;
+	for (int i = 0; i < n; i++)
+		if (transfers[i]->hold_id != 0)
+			takes[ntakes++] = (HoldTake)
+		{
+			.table = "transfer", .row_id = transfers[i]->transfer_id,
+				.account_id = transfers[i]->from_account, .hold_id = transfers[i]->hold_id,
+				.amount = transfers[i]->amount, .captures = true
+		};
+	open_holds_take(wiring, book_id, takes, ntakes);
+	for (int i = 0, t = 0; i < n; i++)
+		if (transfers[i]->hold_id != 0)
+			transfers[i]->hold_left = takes[t++].left;
+}
+
 static void
 post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 {
@@ -395,7 +418,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferEnd *ends = palloc(sizeof(TransferEnd) * n * 2);
 	Requirements *requirements;
 
-	take_keys(wiring, book_id, transfers, n);
+	idempotency_take(wiring, book_id, &keyed_transfers, rows, n);
 	for (int i = 0; i < n; i++)
 	{
 		account_ids[i * 2] = transfers[i]->from_account;
@@ -410,6 +433,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	}
 	check_rules(wiring, posting, transfers, n);
 	open_system_accounts(posting, ends, n * 2);
+	capture_holds(wiring, book_id, transfers, n);
 	requirements = read_requirements(wiring, posting, book_id, transfers, n);
 
 	for (int i = 0; i < n; i++)

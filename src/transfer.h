@@ -44,6 +44,9 @@ typedef struct TransferRow
 	char	   *who;
 	DateADT		period;
 
+	int64		hold_id;		/* that it captures; 0: none */
+	Numeric		hold_left;		/* what that keeps after it, or NULL */
+
 	const char *table;			/* for messages; NULL: transfer */
 	bool		judged;			/* a fault is its result, not an error */
 	TransferResult result;
@@ -58,7 +61,7 @@ typedef struct TransferEnd
 
 extern const KeyedTable keyed_transfers;
 
-extern KeyedRow keyed_transfer(TransferRow *transfer);
+extern KeyedRow keyed_transfer(const void *row);
 extern LedgerAccount *end_of_transfer(Posting *posting, TransferRow *transfer, int64 account_id);
 extern void check_writer(TransferRow *transfer);
 extern void check_not_frozen(TransferRow *transfer, LedgerAccount *from);

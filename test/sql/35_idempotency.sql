@@ -88,7 +88,7 @@ GRANT USAGE ON SCHEMA ledger TO keyed_writer;
 GRANT INSERT ON ledger.transfer, ledger.trade TO keyed_writer;
 GRANT SELECT (transfer_id) ON ledger.transfer TO keyed_writer;
 GRANT SELECT ON ledger.idempotency, ledger.account TO keyed_writer;
-GRANT EXECUTE ON FUNCTION risk.deposit(bigint, numeric, int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text),
+GRANT EXECUTE ON FUNCTION risk.deposit(bigint, numeric, int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint),
 	risk.original_of_key(int, text) TO keyed_writer;
 SET ROLE keyed_writer;
 SELECT risk.deposit(1, 1, 131, 'role') = risk.deposit(1, 1, 131, 'role') AS same_row;
