@@ -27,6 +27,7 @@ OBJS = \
 	src/margin_sql.o \
 	src/account_sql.o \
 	src/leverage_sql.o \
+	src/collateral_sql.o \
 	src/margin.o \
 	src/leverage.o \
 	src/wiring.o \
@@ -36,9 +37,11 @@ OBJS = \
 	src/guarded_table.o \
 	src/seal.o \
 	src/valuation.o \
+	src/entry_kind.o \
 	src/posting.o \
 	src/floor.o \
 	src/fold.o \
+	src/collateral.o \
 	src/funding.o \
 	src/isolated.o \
 	src/execution.o \
@@ -60,9 +63,11 @@ SQL_PARTS = \
 	sql/account_formulas.sql \
 	sql/leverage_formulas.sql \
 	sql/guarded_tables.sql \
+	sql/collateral_formulas.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \
+	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \
 	sql/transfer_rules.sql \

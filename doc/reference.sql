@@ -21,7 +21,7 @@ INSERT INTO topic VALUES
  '{free_collateral,withdrawable,max_order_qty,margin_ratio,margin_level,risk_ratio,effective_leverage,sum_unrealized_pnl,sum_notional,sum_maintenance_margin,sum_liquidation_requirement,sum_initial_margin}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
-(4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew}'),
+(4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew,judge_tick}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
  '{deposit,withdraw,transfer_once,shipped_transfer_rules,set_floor,pay_funding}'),
 (6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',
@@ -41,7 +41,9 @@ INSERT INTO topic VALUES
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype
 		  AND p.proname <> 'open_system_accounts' ORDER BY 1)),
 (13, 'Tables of your own', 'Any table can have the check at commit, without a ledger.',
- '{guard,unguard,guards,place_guard,guard_terms}');
+ '{guard,unguard,guards,place_guard,guard_terms}'),
+(14, 'Margin groups', 'Accounts of one owner whose policies say `collateral_group` stand in for each other. Values are in the unit of account of the venue, the one that index prices are in.',
+ '{collateral_value,collateral_share,create_collateral_views}');
 
 CREATE TEMP VIEW documented AS
 SELECT p.oid, p.proname, p.prorettype = 'trigger'::regtype AS is_trigger, obj_description(p.oid, 'pg_proc') AS comment

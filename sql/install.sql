@@ -76,6 +76,11 @@ BEGIN
 						WHERE b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id);
 
 	PERFORM risk.create_triggers();
+	-- the trigger says which of those that came in are in margin groups
+	UPDATE ledger.account a SET in_group = true
+	  FROM ledger.policy p
+	 WHERE p.policy_code = a.policy_code AND p.collateral_group
+	   AND NOT a.in_group AND a.kind = 'trader' AND a.owner_id IS NOT NULL AND a.parent_id IS NULL;
 	PERFORM risk.create_views();
 	PERFORM risk.open_system_accounts(b.book_id, a.asset_code)
 	   FROM (SELECT b.book_id FROM ledger.book b ORDER BY b.book_id) b,

@@ -20,6 +20,40 @@ $function$;
 COMMENT ON FUNCTION risk.is_price(numeric) IS
 	'Whether a number can be a mark price: above zero, at most 20 digits before the point and 18 after it, as in a trade. False for NULL.';
 
+CREATE FUNCTION risk.judge_tick(
+	table_name text, what text, price numeric, observed_at timestamptz,
+	last_price numeric, last_observed_at timestamptz)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF NOT risk.is_price(price) THEN
+		RAISE EXCEPTION '% must be greater than zero and have at most 20 digits before the point and 18 after it', what
+			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = table_name, COLUMN = 'price',
+				  DETAIL = format('The price given is %s.', coalesce(price::text, 'NULL')),
+				  HINT = 'A tick without a price is left out; the last one stays in force.';
+	END IF;
+
+	-- A new price without a time of its own was observed now, and in any case
+	-- after the last one: the history has one price for each time.
+	IF observed_at = last_observed_at AND price <> last_price THEN
+		RETURN greatest(clock_timestamp(), last_observed_at + interval '1 microsecond');
+	END IF;
+	IF (observed_at > '-infinity'
+		AND observed_at <= clock_timestamp() + risk.mark_price_skew()) IS NOT TRUE THEN
+		RAISE EXCEPTION '% cannot be observed at %', what, coalesce(observed_at::text, 'NULL')
+			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = table_name, COLUMN = 'observed_at',
+				  DETAIL = format('The clock of the server shows %s, and a feed may be ahead by %s.',
+								  clock_timestamp(), risk.mark_price_skew()),
+				  HINT = 'Compare the clock of the price feed, and the time zone of what it sends.';
+	END IF;
+	RETURN observed_at;
+END
+$function$;
+COMMENT ON FUNCTION risk.judge_tick(text, text, numeric, timestamptz, numeric, timestamptz) IS
+	'The time at which a price was observed, judged with the price: 22023 for what is no price by risk.is_price() and for a time later than now plus risk.mark_price_skew(). A price that differs from the last one with its time is taken as observed now. Called by the triggers on mark_price and index_price.';
+
 CREATE FUNCTION risk.check_mark_price() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -41,26 +75,8 @@ BEGIN
 				  DETAIL = format('A mark price of %s was given for it.', coalesce(NEW.price::text, 'NULL')),
 				  HINT = 'Insert it into ledger.instrument first.';
 	END IF;
-	IF NOT risk.is_price(NEW.price) THEN
-		RAISE EXCEPTION 'mark price of instrument % must be greater than zero and have at most 20 digits before the point and 18 after it', NEW.instrument_id
-			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = 'mark_price', COLUMN = 'price',
-				  DETAIL = format('The price given is %s.', coalesce(NEW.price::text, 'NULL')),
-				  HINT = 'A tick without a price is left out; the last mark stays in force.';
-	END IF;
-
-	-- A new price without a time of its own was observed now, and in any case
-	-- after the last one: the history has one price for each time.
-	IF TG_OP = 'UPDATE' AND NEW.observed_at = OLD.observed_at AND NEW.price <> OLD.price THEN
-		NEW.observed_at := greatest(clock_timestamp(), OLD.observed_at + interval '1 microsecond');
-	ELSIF (NEW.observed_at > '-infinity'
-		   AND NEW.observed_at <= clock_timestamp() + risk.mark_price_skew()) IS NOT TRUE THEN
-		RAISE EXCEPTION 'mark price of instrument % cannot be observed at %', NEW.instrument_id,
-				coalesce(NEW.observed_at::text, 'NULL')
-			USING ERRCODE = '22023', SCHEMA = 'ledger', TABLE = 'mark_price', COLUMN = 'observed_at',
-				  DETAIL = format('The clock of the server shows %s, and a feed may be ahead by %s.',
-								  clock_timestamp(), risk.mark_price_skew()),
-				  HINT = 'Compare the clock of the price feed, and the time zone of what it sends.';
-	END IF;
+	NEW.observed_at := risk.judge_tick('mark_price', format('mark price of instrument %s', NEW.instrument_id),
+									   NEW.price, NEW.observed_at, OLD.price, OLD.observed_at);
 
 	IF TG_OP = 'UPDATE' AND NEW.observed_at < OLD.observed_at THEN
 		INSERT INTO ledger.mark_price_history (instrument_id, observed_at, price)
@@ -168,6 +184,7 @@ COMMENT ON FUNCTION risk.set_mark_prices(int[], numeric[], timestamptz) IS
 	'Moves the mark prices of many instruments in one statement, and says for each, in the order given, what became of it: moved; older (than the mark in force: kept in the history only); duplicate (a later good tick in the same call holds); future (observed later than now plus risk.mark_price_skew()); invalid price; unknown instrument. A bad tick never stops the others. Needs INSERT, UPDATE and SELECT on ledger.mark_price and SELECT on ledger.instrument. Errors: 22023 for arrays that are NULL or differ in length, and for a time that is NULL';
 
 REVOKE ALL ON FUNCTION
+	risk.judge_tick(text, text, numeric, timestamptz, numeric, timestamptz),
 	risk.check_mark_price(), risk.keep_mark_price(),
 	risk.set_mark_prices(int[], numeric[], timestamptz)
 FROM PUBLIC;

@@ -324,13 +324,16 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.liquidation_fee IS 'Liquidation fee on the whole position at the mark, before it is rounded to be charged.';
 	COMMENT ON COLUMN ledger.position_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee.';
 
+	PERFORM risk.create_collateral_views();
+
+	-- What a margin group counts for an account is asked of accounts in groups
+	-- only; src/collateral.c reckons alike.
 	CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) AS free_collateral,
-		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 THEN 0
-				ELSE risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
-									   r.order_reserve, r.holds)
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) + e.collateral AS free_collateral,
+		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 OR g.unmarked > 0 THEN 0
+				ELSE greatest(e.withdrawable + least(e.collateral, 0), 0)
 		   END AS withdrawable,
 		   r.notional,
 		   trim_scale(risk.margin_level(e.equity, e.requirement)) AS margin_level,
@@ -339,7 +342,10 @@ BEGIN
 		   trim_scale(risk.effective_leverage(e.equity, r.notional)) AS leverage,
 		   r.order_reserve, r.parent_id,
 		   r.liquidation_fee, e.requirement AS liquidation_requirement,
-		   coalesce(risk.is_liquidatable(e.equity, e.requirement, r.liquidation_trigger), false) AS liquidatable,
+		   coalesce(risk.is_liquidatable(coalesce(e.group_equity, e.equity), coalesce(e.group_requirement, e.requirement),
+										 r.liquidation_trigger), false) AS liquidatable,
+		   e.collateral, e.group_equity, e.group_requirement,
+		   trim_scale(risk.margin_level(e.group_equity, e.group_requirement)) AS group_level,
 		   r.holds
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
@@ -348,6 +354,7 @@ BEGIN
 													 AND s.account_id = a.account_id
 													 AND s.slot <> 0), 0) END AS balance,
 				   b.floor,
+				   a.in_group AND a.status <> 'closed' AS in_group,
 				   count(*) FILTER (WHERE v.instrument_id IS NOT NULL AND v.mark_price IS NULL) AS unmarked,
 				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 				   coalesce(sum(v.notional), 0) AS notional,
@@ -368,13 +375,37 @@ BEGIN
 			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
 			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
 			 GROUP BY a.book_id, a.account_id, b.amount, b.floor) r
+	  LEFT JOIN LATERAL (
+		SELECT sum(m.unmarked) AS unmarked,
+			   sum(m.equity_value) AS equity, sum(m.requirement_value) AS requirement,
+			   coalesce(sum(m.value) FILTER (WHERE m.asset_code <> r.asset_code), 0) AS rest,
+			   max(m.net) FILTER (WHERE m.asset_code = r.asset_code) AS net,
+			   max(m.index_price) FILTER (WHERE m.asset_code = r.asset_code) AS index_price,
+			   max(m.haircut) FILTER (WHERE m.asset_code = r.asset_code) AS haircut,
+			   max(m.cap) FILTER (WHERE m.asset_code = r.asset_code) AS cap,
+			   max(m.scale) FILTER (WHERE m.asset_code = r.asset_code) AS scale
+		  FROM ledger.margin_group m
+		 WHERE m.book_id = r.book_id AND m.owner_id = r.owner_id
+		OFFSET 0) g ON r.in_group
 	 CROSS JOIN LATERAL (
 		SELECT r.balance + r.unrealized_pnl AS equity,
-			   r.maintenance_margin + r.liquidation_fee AS requirement
+			   r.maintenance_margin + r.liquidation_fee AS requirement,
+			   w.withdrawable,
+			   CASE WHEN r.in_group
+					THEN g.net - least(w.withdrawable, risk.free_collateral(r.balance - r.floor, r.unrealized_pnl,
+																		   r.initial_margin, r.order_reserve, r.holds))
+						 + greatest(risk.collateral_share(g.rest, coalesce(g.index_price, 0), coalesce(g.haircut, 1), g.scale),
+									-g.cap)
+					ELSE 0 END AS collateral,
+			   CASE WHEN g.index_price IS NOT NULL THEN g.equity END AS group_equity,
+			   CASE WHEN g.index_price IS NOT NULL THEN g.requirement END AS group_requirement
+		  FROM (SELECT risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
+										 r.order_reserve, r.holds) AS withdrawable
+				OFFSET 0) w
 		OFFSET 0) e;
 
 	COMMENT ON VIEW ledger.account_risk IS
-		'What every account stands at that can hold positions: traders, and the liquidity and interbook accounts of the venue. Amounts are in the asset of the account. A position without a mark counts at its cost: profit 0, margins on abs(cost).';
+		'What every account stands at that can hold positions: traders, and the liquidity and interbook accounts of the venue. Amounts are in the asset of the account. A position without a mark counts at its cost: profit 0, margins on abs(cost). The columns from collateral on are about the margin group of the account.';
 	COMMENT ON COLUMN ledger.account_risk.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.account_risk.account_id IS 'The account; below zero: one of the venue itself.';
 	COMMENT ON COLUMN ledger.account_risk.owner_id IS 'Whose account it is.';
@@ -385,10 +416,10 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds: what new orders and positions may use. Below zero when more is bound than there is.';
-	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders hold, as far as it is above the floor. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or has a position without a mark.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders and holds keep, as far as it is above the floor, and less what it has to hold for its margin group. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or while it or a member of its group has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100. NULL without a requirement.';
+	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100, but in a margin group group_level tells. NULL without a requirement.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
@@ -397,7 +428,11 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_fee IS 'Sum over the open positions, before it is rounded to be charged.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the equity is compared with.';
-	COMMENT ON COLUMN ledger.account_risk.liquidatable IS 'Whether there is a position and the equity is below liquidation_requirement, or also at it where the policy says at_or_below.';
+	COMMENT ON COLUMN ledger.account_risk.liquidatable IS 'Whether there is a position and the equity is below liquidation_requirement, or also at it where the policy says at_or_below; in a margin group, group_equity and group_requirement.';
+	COMMENT ON COLUMN ledger.account_risk.collateral IS 'What the other accounts of its margin group count for, in the asset of this one: what those of the same asset have to spare, less what they lack, and those of other assets at index price less haircut, rounded down. Below zero: how much this account has to hold for them. 0 outside a group.';
+	COMMENT ON COLUMN ledger.account_risk.group_equity IS 'Equity of the whole margin group in the unit of account, see ledger.margin_group. NULL outside a group, and where the asset of the account has no index price.';
+	COMMENT ON COLUMN ledger.account_risk.group_requirement IS 'Maintenance margins and liquidation fees of the whole margin group in the unit of account. NULL likewise.';
+	COMMENT ON COLUMN ledger.account_risk.group_level IS 'group_equity / group_requirement in percent: a member is liquidated by this level, not by margin_level. NULL likewise, and without a requirement.';
 
 	CREATE OR REPLACE VIEW ledger.position_limit_usage WITH (security_invoker = true) AS
 	SELECT u.book_id, u.instrument_id, u.owner_id, u.account_id, u.side, u.qty, u.notional,

@@ -16,7 +16,7 @@ AS $function$
 		('reader', 'SELECT', 'ALL TABLES IN SCHEMA', 'ledger'),
 
 		('writer', 'INSERT', 'TABLE', 'ledger.trade, ledger.transfer, ledger.journal, ledger.hold, ledger.hold_release'),
-		('writer', 'INSERT, UPDATE', 'TABLE', 'ledger.mark_price'),
+		('writer', 'INSERT, UPDATE', 'TABLE', 'ledger.mark_price, ledger.index_price'),
 		('writer', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.order_reserve, ledger.margin_setting'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.original_of_key(int, text)'),
@@ -37,10 +37,11 @@ AS $function$
 
 		('operator', 'INSERT, UPDATE (status, policy_code, owner_id)', 'TABLE', 'ledger.account'),
 		('operator', 'INSERT', 'TABLE', 'ledger.policy, ledger.funding, ledger.margin_scale'),
-		('operator', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.margin_tier, ledger.position_limit, ledger.dynamic_margin'),
+		('operator', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.margin_tier, ledger.position_limit, ledger.dynamic_margin, ledger.collateral'),
 		('operator', 'UPDATE (limit_mode, open_interest_limit, open_interest_lo, open_interest_hi)', 'TABLE', 'ledger.instrument'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.set_floor(bigint, numeric, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.fold_slots(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
 
@@ -61,7 +62,7 @@ AS $function$
 	   ) AS r(part, role_name) ON r.part = p.part
 $function$;
 COMMENT ON FUNCTION risk.role_privileges() IS
-	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, journals, mark prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
+	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, journals, holds, mark and index prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
 
 CREATE FUNCTION risk.make_role(role_name text, purpose text) RETURNS boolean
 LANGUAGE plpgsql
@@ -138,10 +139,10 @@ SET client_min_messages = warning
 AS $function$
 DECLARE
 	-- what says nothing of anybody, and is for all to read
-	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'dynamic_margin', 'funding', 'instrument', 'margin_scale', 'margin_tier',
+	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_tier',
 		'mark_price', 'mark_price_history', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
-		'account_risk', 'position_limit_usage', 'position_risk', 'position_value'];
+		'account_risk', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value'];
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';
 	protected record;
 BEGIN

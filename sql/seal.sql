@@ -8,6 +8,13 @@
 -- since the last seal up to the one its snapshot shows: what commits later has
 -- a higher number and is taken by the next seal.  A seal waits for no posting,
 -- and no posting waits for it.
+--
+-- What a seal costs.  A pass over the balances of the book, which asks of each
+-- only whether it was written since the last seal, and then the new entries.
+-- It was not, if the transaction that wrote the row had ended before the oldest
+-- one that was open then.  No clock comes into this.  Numbers of transactions
+-- are those of one cluster: where the seal came with a dump, or the numbers
+-- have gone half way round since, every balance is looked up.
 
 CREATE FUNCTION risk.add_row(internal, VARIADIC "any") RETURNS internal
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'risk_add_row';
@@ -50,6 +57,8 @@ DECLARE
 	fresh record;
 	next_id bigint;
 	next_time timestamptz;
+	oldest_open xid8;
+	unsealed_age int := 2147483647;
 BEGIN
 	IF NOT EXISTS (SELECT FROM ledger.book b WHERE b.book_id = seal.book_id) THEN
 		RAISE EXCEPTION 'there is no book %', coalesce(seal.book_id::text, 'NULL')
@@ -60,58 +69,66 @@ BEGIN
 	SELECT s.* INTO last FROM ledger.seal s WHERE s.book_id = seal.book_id ORDER BY s.seal_id DESC LIMIT 1;
 	next_id := coalesce(last.seal_id, 0) + 1;
 	next_time := greatest(clock_timestamp(), last.sealed_at);
+	oldest_open := pg_snapshot_xmin(pg_current_snapshot());
+	SELECT age(last.open_since::xid) INTO unsealed_age
+	  FROM ledger.seal s
+	 WHERE s.book_id = last.book_id AND s.seal_id = last.seal_id AND s.xmin = last.transaction_id::xid
+	   AND oldest_open::text::numeric - last.open_since::text::numeric BETWEEN 0 AND 2000000000;
+	unsealed_age := coalesce(unsealed_age, 2147483647);
 
-	BEGIN
-		-- one snapshot for the balances and the entries
-		WITH r AS (
-			INSERT INTO ledger.seal_range (book_id, slot, account_id, from_seq, to_seq, seal_id, digest, marks)
-			SELECT b.book_id, b.slot, b.account_id, sealed.seq + 1, b.seq, next_id,
-				   coalesce(e.digest, ''), coalesce(e.marks, '')
-			  FROM ledger.balance b
-			 CROSS JOIN LATERAL (
-				SELECT coalesce((SELECT o.to_seq FROM ledger.seal_range o
-								  WHERE o.book_id = b.book_id AND o.slot = b.slot AND o.account_id = b.account_id
-								  ORDER BY o.from_seq DESC LIMIT 1), 0) AS seq
-				OFFSET 0) sealed
-			 CROSS JOIN LATERAL (
-				SELECT risk.rows_digest(e.book_id, e.slot, e.account_id, e.seq, e.posted_at, e.effective_at,
-										e.cause, e.period, e.amount, e.balance_after, e.kind) AS digest,
-					   risk.rows_marks(e.book_id, e.slot, e.account_id, e.seq, e.posted_at, e.effective_at,
-									   e.cause, e.period, e.amount, e.balance_after, e.kind) AS marks
-				  FROM (SELECT e.* FROM ledger.entry e
-						 WHERE e.book_id = b.book_id AND e.slot = b.slot AND e.account_id = b.account_id
-						   AND e.seq > sealed.seq AND e.seq <= b.seq
-						 ORDER BY e.seq, e.period) e) e
-			 WHERE b.book_id = seal.book_id AND b.seq > sealed.seq
-			RETURNING *)
-		SELECT count(*) AS ranges, coalesce(sum(r.to_seq - r.from_seq + 1), 0)::bigint AS entries,
-			   risk.rows_digest(r.slot, r.account_id, r.from_seq, r.to_seq, r.digest, r.marks
-								ORDER BY r.slot, r.account_id) AS digest,
-			   (array_agg(format('Account %s, slot %s has %s entries from seq %s to %s.', r.account_id, r.slot,
-								 length(r.marks) / 4, r.from_seq, r.to_seq) ORDER BY r.slot, r.account_id)
-				FILTER (WHERE length(r.marks) <> 4 * (r.to_seq - r.from_seq + 1)))[1] AS fault
-		  INTO fresh
-		  FROM r;
-		IF fresh.fault IS NOT NULL THEN
-			RAISE EXCEPTION 'the entries of book % cannot be sealed', seal.book_id
-				USING ERRCODE = 'XX001', DETAIL = fresh.fault, HINT = 'See what risk.verify() says.';
-		END IF;
-		IF fresh.entries > 0 THEN
-			INSERT INTO ledger.seal AS s (book_id, seal_id, sealed_at, entries, total_entries, ranges, head, who)
-			SELECT seal.book_id, next_id, next_time, fresh.entries, coalesce(last.total_entries, 0) + fresh.entries, fresh.ranges,
-				   risk.rows_digest(last.head, seal.book_id, next_id, next_time, fresh.entries,
-									coalesce(last.total_entries, 0) + fresh.entries, fresh.ranges,
-									session_user::text, fresh.digest), session_user
-			RETURNING s.* INTO last;
-			INSERT INTO ledger.event (book_id, kind, payload)
-			VALUES (last.book_id, 'seal', jsonb_build_object('seal_id', last.seal_id, 'total_entries', last.total_entries,
-															 'head', encode(last.head, 'hex')));
-		END IF;
-	EXCEPTION WHEN unique_violation THEN
-		RAISE EXCEPTION 'could not serialize access due to concurrent update'
-			USING ERRCODE = '40001', DETAIL = format('Book %s was sealed after the transaction began.', seal.book_id),
-				  HINT = 'Try the transaction again.';
-	END;
+	-- One snapshot for the balances and the entries.  A conflict is with a seal
+	-- that the snapshot of the transaction is too old to see, and raises 40001.
+	WITH r AS (
+		INSERT INTO ledger.seal_range (book_id, slot, account_id, from_seq, to_seq, seal_id, digest, marks)
+		SELECT b.book_id, b.slot, b.account_id, sealed.seq + 1, b.seq, next_id,
+			   coalesce(e.digest, ''), coalesce(e.marks, '')
+		  FROM ledger.balance b
+		 CROSS JOIN LATERAL (
+			SELECT coalesce((SELECT o.to_seq FROM ledger.seal_range o
+							  WHERE o.book_id = b.book_id AND o.slot = b.slot AND o.account_id = b.account_id
+							  ORDER BY o.from_seq DESC LIMIT 1), 0) AS seq
+			OFFSET 0) sealed
+		 CROSS JOIN LATERAL (
+			SELECT risk.rows_digest(e.book_id, e.slot, e.account_id, e.seq, e.posted_at, e.effective_at,
+									e.cause, e.period, e.amount, e.balance_after, e.kind) AS digest,
+				   risk.rows_marks(e.book_id, e.slot, e.account_id, e.seq, e.posted_at, e.effective_at,
+								   e.cause, e.period, e.amount, e.balance_after, e.kind) AS marks
+			  FROM (SELECT e.* FROM ledger.entry e
+					 WHERE e.book_id = b.book_id AND e.slot = b.slot AND e.account_id = b.account_id
+					   AND e.seq > sealed.seq AND e.seq <= b.seq
+					 ORDER BY e.seq, e.period) e) e
+		 WHERE b.book_id = seal.book_id AND age(b.xmin) <= unsealed_age AND b.seq > sealed.seq
+		ON CONFLICT DO NOTHING
+		RETURNING *)
+	SELECT count(*) AS ranges, coalesce(sum(r.to_seq - r.from_seq + 1), 0)::bigint AS entries,
+		   risk.rows_digest(r.slot, r.account_id, r.from_seq, r.to_seq, r.digest, r.marks
+							ORDER BY r.slot, r.account_id) AS digest,
+		   (array_agg(format('Account %s, slot %s has %s entries from seq %s to %s.', r.account_id, r.slot,
+							 length(r.marks) / 4, r.from_seq, r.to_seq) ORDER BY r.slot, r.account_id)
+			FILTER (WHERE length(r.marks) <> 4 * (r.to_seq - r.from_seq + 1)))[1] AS fault
+	  INTO fresh
+	  FROM r;
+	IF fresh.fault IS NOT NULL THEN
+		RAISE EXCEPTION 'the entries of book % cannot be sealed', seal.book_id
+			USING ERRCODE = 'XX001', DETAIL = fresh.fault, HINT = 'See what risk.verify() says.';
+	END IF;
+
+	IF fresh.entries > 0 THEN
+		INSERT INTO ledger.seal AS s (book_id, seal_id, sealed_at, entries, total_entries, ranges,
+									  transaction_id, open_since, head, who)
+		SELECT seal.book_id, next_id, next_time, fresh.entries, t.total_entries, fresh.ranges,
+			   pg_current_xact_id(), oldest_open,
+			   risk.rows_digest(last.head, seal.book_id, next_id, next_time, fresh.entries, t.total_entries, fresh.ranges,
+								pg_current_xact_id()::text, oldest_open::text, session_user::text, fresh.digest),
+			   session_user
+		  FROM (SELECT coalesce(last.total_entries, 0) + fresh.entries AS total_entries) t
+		 GROUP BY t.total_entries
+		ON CONFLICT DO NOTHING
+		RETURNING s.* INTO STRICT last;
+		INSERT INTO ledger.event (book_id, kind, payload)
+		VALUES (last.book_id, 'seal', jsonb_build_object('seal_id', last.seal_id, 'total_entries', last.total_entries,
+														 'head', encode(last.head, 'hex')));
+	END IF;
 
 	IF last.seal_id IS NOT NULL THEN
 		RETURN QUERY SELECT last.seal_id, last.sealed_at, last.entries, last.total_entries, encode(last.head, 'hex');
@@ -119,7 +136,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.seal(int) IS
-	'Seals the entries of a book that were committed since its last seal, and returns the last seal: its number, when it was made, how many entries it has, how many all seals have up to it, and its head, the SHA-256 that stands for all of them. Without new entries, or any, no seal is made. Keep the heads where nobody who can write to this database can: against one who rewrites the whole chain nothing else helps. risk.verify_seal() asks for a head again. Costs a look at each balance of the book and a pass over the new entries; waits for another seal of the same book, and for nothing else. 23503 for an unknown book, XX001 when entries are missing, 40001 at REPEATABLE READ when the book was sealed meanwhile.';
+	'Seals the entries of a book that were committed since its last seal, and returns the last seal: its number, when it was made, how many entries it has, how many all seals have up to it, and its head, the SHA-256 that stands for all of them. Without new entries, or any, no seal is made. Keep the heads where nobody who can write to this database can: against one who rewrites the whole chain nothing else helps. risk.verify_seal() asks for a head again. Costs a short look at each balance of the book, and a pass over the new entries; waits for another seal of the same book, and for nothing else. 23503 for an unknown book, XX001 when entries are missing, 40001 at REPEATABLE READ when the book was sealed meanwhile.';
 
 CREATE FUNCTION risk.check_seals(book_id int DEFAULT NULL, last_seal bigint DEFAULT NULL)
 RETURNS TABLE (check_name text, violations bigint, first_offender text)
@@ -160,7 +177,7 @@ BEGIN
 	), computed AS (
 		SELECT c.book_id, c.seal_id,
 			   risk.rows_digest(c.last_head, c.book_id, c.seal_id, c.sealed_at, c.entries, c.total_entries, c.ranges,
-								c.who, r.digest) AS head
+								c.transaction_id::text, c.open_since::text, c.who, r.digest) AS head
 		  FROM chain c LEFT JOIN covered r USING (book_id, seal_id)
 		 GROUP BY c.book_id, c.seal_id
 	)

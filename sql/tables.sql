@@ -181,6 +181,7 @@ BEGIN
 			CHECK (liquidation_fee_minimum >= 0),
 		liquidation_fee_maximum numeric NOT NULL DEFAULT 0.02
 			CHECK (liquidation_fee_maximum < 1),
+		collateral_group boolean NOT NULL DEFAULT false,
 		PRIMARY KEY (policy_code, version),
 		CONSTRAINT policy_liquidation_fees_ascend
 			CHECK (liquidation_fee_minimum <= liquidation_fee_maximum),
@@ -208,6 +209,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.liquidation_fee_by_depth IS 'What each 1 adds that instrument.depth_ratio is below 1.';
 	COMMENT ON COLUMN ledger.policy.liquidation_fee_minimum IS 'The lowest rate.';
 	COMMENT ON COLUMN ledger.policy.liquidation_fee_maximum IS 'The highest rate.';
+	COMMENT ON COLUMN ledger.policy.collateral_group IS 'Whether the accounts with this policy are in margin groups. The group of an owner in a book is all of his accounts with such policies but for the children that hold isolated positions: what one can spare is collateral for the others, see ledger.collateral and ledger.margin_group. The same in all versions of a policy.';
 
 	CREATE TABLE IF NOT EXISTS ledger.transfer_rule (
 		kind text NOT NULL,
@@ -236,6 +238,29 @@ BEGIN
 	COMMENT ON COLUMN ledger.transfer_rule.posted_at IS 'When the row was inserted; by the database.';
 	COMMENT ON COLUMN ledger.transfer_rule.who IS 'Who inserted it.';
 
+	CREATE TABLE IF NOT EXISTS ledger.collateral (
+		asset_code text PRIMARY KEY REFERENCES ledger.asset,
+		haircut numeric NOT NULL
+			CHECK (haircut >= 0 AND haircut < 1 AND scale(haircut) <= 18),
+		cap numeric CHECK (cap >= 0 AND cap < 'Infinity')
+	);
+	COMMENT ON TABLE ledger.collateral IS
+		'Assets that are collateral for accounts in other assets of a margin group. Between accounts of one asset all counts in full, with or without a row here.';
+	COMMENT ON COLUMN ledger.collateral.asset_code IS 'The asset.';
+	COMMENT ON COLUMN ledger.collateral.haircut IS 'The part of the index price that does not count: 0 or more, less than 1. In a shortfall the smallest is exchanged first.';
+	COMMENT ON COLUMN ledger.collateral.cap IS 'The most of the asset that counts as margin for the rest of a group; NULL: all. In a shortfall what is above it pays too.';
+
+	CREATE TABLE IF NOT EXISTS ledger.index_price (
+		asset_code text PRIMARY KEY REFERENCES ledger.asset,
+		price numeric NOT NULL,
+		observed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	);
+	COMMENT ON TABLE ledger.index_price IS
+		'What one unit of an asset is worth in the unit of account of the venue, the same for all assets. Without a row an asset is neither collateral for others nor backed by them.';
+	COMMENT ON COLUMN ledger.index_price.asset_code IS 'The asset; never changes.';
+	COMMENT ON COLUMN ledger.index_price.price IS 'The price. Above zero, at most 20 digits before the point and 18 after it.';
+	COMMENT ON COLUMN ledger.index_price.observed_at IS 'When it was observed. A price that is older than the one in force changes nothing.';
+
 	-- Account-side tables: book_id first, and no trigger leaves the book.
 
 	CREATE TABLE IF NOT EXISTS ledger.book (
@@ -263,6 +288,7 @@ BEGIN
 		parent_id bigint,
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
+		in_group boolean NOT NULL DEFAULT false,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
 		CONSTRAINT isolated_account_has_parent_and_instrument
@@ -282,11 +308,16 @@ BEGIN
 	CREATE UNIQUE INDEX IF NOT EXISTS account_isolated_key
 		ON ledger.account (book_id, parent_id, isolated_instrument_id, isolated_side) NULLS NOT DISTINCT
 		WHERE parent_id IS NOT NULL;
+	-- Accounts that others stand behind.  Posting asks for every account that it
+	-- locks whether it is one of them: here the answer costs next to nothing.
+	CREATE INDEX IF NOT EXISTS account_backed
+		ON ledger.account (book_id, account_id) WHERE parent_id IS NOT NULL OR in_group;
 	COMMENT ON TABLE ledger.account IS
 		'A margin account: one asset, and all its positions share its balance. Accounts of the venue itself have negative numbers and are made by risk.create_book(). An isolated position has an account of its own, the child of the trader''s account, see risk.open_isolated().';
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
+	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.balance (
 		book_id int NOT NULL,
@@ -459,7 +490,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the journal_id for journal and adjustment, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal (
 		book_id int NOT NULL,
@@ -468,6 +499,8 @@ BEGIN
 		entries bigint NOT NULL,
 		total_entries bigint NOT NULL,
 		ranges bigint NOT NULL,
+		transaction_id xid8 NOT NULL,
+		open_since xid8 NOT NULL,
 		head bytea NOT NULL,
 		who text NOT NULL,
 		PRIMARY KEY (book_id, seal_id)
@@ -480,7 +513,9 @@ BEGIN
 	COMMENT ON COLUMN ledger.seal.entries IS 'How many entries it covers.';
 	COMMENT ON COLUMN ledger.seal.total_entries IS 'How many it and all seals before it cover.';
 	COMMENT ON COLUMN ledger.seal.ranges IS 'How many rows it has in ledger.seal_range.';
-	COMMENT ON COLUMN ledger.seal.head IS 'risk.rows_digest() of one row: the head before (NULL for seal 1), book_id, seal_id, sealed_at, entries, total_entries, ranges, who, and risk.rows_digest(slot, account_id, from_seq, to_seq, digest, marks) over its ranges, by slot and account_id.';
+	COMMENT ON COLUMN ledger.seal.transaction_id IS 'The transaction that made it.';
+	COMMENT ON COLUMN ledger.seal.open_since IS 'The oldest transaction that was open then: what older ones wrote is sealed.';
+	COMMENT ON COLUMN ledger.seal.head IS 'risk.rows_digest() of one row: the head before (NULL for seal 1), book_id, seal_id, sealed_at, entries, total_entries, ranges, transaction_id and open_since as text, who, and risk.rows_digest(slot, account_id, from_seq, to_seq, digest, marks) over its ranges, by slot and account_id.';
 	COMMENT ON COLUMN ledger.seal.who IS 'Who made it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal_range (
@@ -615,7 +650,47 @@ BEGIN
 		PRIMARY KEY (book_id, reset_id, period)
 	);
 	COMMENT ON TABLE ledger.reset IS
-		'What another party paid to bring a balance back to its floor: one row per payer. shortfall: what the account could not cover itself, over all payers. cause: the row that left it below its floor, a trade, a funding or a transfer as cause_kind says. Append-only.';
+		'What another party paid to bring a balance back to its floor: one row per payer. shortfall: what the account could not cover itself, over all payers. cause: the row that left it below its floor, a trade, a funding, an exchange or a transfer as cause_kind says. Append-only.';
+
+	CREATE TABLE IF NOT EXISTS ledger.exchange (
+		book_id int NOT NULL,
+		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
+		exchange_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		account_id bigint NOT NULL,
+		from_account bigint NOT NULL,
+		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		cause bigint NOT NULL,
+		cause_kind text NOT NULL,
+		asset_code text NOT NULL,
+		from_asset text NOT NULL,
+		amount numeric NOT NULL CHECK (amount > 0),
+		from_amount numeric NOT NULL CHECK (from_amount > 0),
+		index_price numeric NOT NULL,
+		from_index_price numeric NOT NULL,
+		haircut numeric NOT NULL,
+		owner_id text NOT NULL,
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (book_id, exchange_id, period)
+	);
+	COMMENT ON TABLE ledger.exchange IS
+		'What a margin group paid for a balance of its own below the floor, before anybody else did. Append-only.';
+	COMMENT ON COLUMN ledger.exchange.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.exchange.period IS 'The day, in UTC.';
+	COMMENT ON COLUMN ledger.exchange.exchange_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.exchange.account_id IS 'The account that was below its floor.';
+	COMMENT ON COLUMN ledger.exchange.from_account IS 'The account of the same owner that paid.';
+	COMMENT ON COLUMN ledger.exchange.posted_at IS 'When.';
+	COMMENT ON COLUMN ledger.exchange.cause IS 'The row that left the account below its floor.';
+	COMMENT ON COLUMN ledger.exchange.cause_kind IS 'What that is: a trade, a funding, an exchange or a transfer.';
+	COMMENT ON COLUMN ledger.exchange.asset_code IS 'The asset of account_id.';
+	COMMENT ON COLUMN ledger.exchange.from_asset IS 'The asset of from_account.';
+	COMMENT ON COLUMN ledger.exchange.amount IS 'What account_id got: from_amount * from_index_price * (1 - haircut) / index_price, rounded down to the scale of its asset. The liquidity account of the asset gave it.';
+	COMMENT ON COLUMN ledger.exchange.from_amount IS 'What from_account gave: the least that covers what was missing, rounded up to the scale of its asset. The liquidity account of the asset got it. Within one asset nothing is exchanged, and it is amount.';
+	COMMENT ON COLUMN ledger.exchange.index_price IS 'Of asset_code, then; 1 within one asset.';
+	COMMENT ON COLUMN ledger.exchange.from_index_price IS 'Of from_asset, then; 1 within one asset.';
+	COMMENT ON COLUMN ledger.exchange.haircut IS 'Of from_asset, then; 0 within one asset.';
+	COMMENT ON COLUMN ledger.exchange.owner_id IS 'Whose accounts they were.';
+	COMMENT ON COLUMN ledger.exchange.who IS 'Whose transaction it was.';
 
 	CREATE TABLE IF NOT EXISTS ledger.funding (
 		book_id int NOT NULL DEFAULT 1 REFERENCES ledger.book,
@@ -742,6 +817,9 @@ BEGIN
 		hold bigint,
 		hold_release bigint,
 		open_hold bigint,
+		exchange date,
+		collateral text,
+		index_price text,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -773,7 +851,10 @@ BEGIN
 		FOREIGN KEY (book_id, row_id, journal) REFERENCES ledger.journal,
 		FOREIGN KEY (book_id, hold) REFERENCES ledger.hold,
 		FOREIGN KEY (book_id, hold_release) REFERENCES ledger.hold_release,
-		FOREIGN KEY (book_id, account_id, open_hold) REFERENCES ledger.open_hold
+		FOREIGN KEY (book_id, account_id, open_hold) REFERENCES ledger.open_hold,
+		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
+		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
+		FOREIGN KEY (index_price) REFERENCES ledger.index_price
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -127,13 +127,16 @@ AS $function$
 DECLARE
 	parent ledger.account;
 	fault text;
+	groups boolean;
 BEGIN
-	IF NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = NEW.policy_code) THEN
+	SELECT p.collateral_group INTO groups FROM ledger.policy p WHERE p.policy_code = NEW.policy_code LIMIT 1;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'account % of book % names an unknown policy', NEW.account_id, NEW.book_id
 			USING ERRCODE = '23503',
 				  DETAIL = format('There is no policy "%s".', NEW.policy_code),
 				  HINT = 'Insert it into ledger.policy, or use one that is there.';
 	END IF;
+	NEW.in_group := groups AND NEW.kind = 'trader' AND NEW.owner_id IS NOT NULL AND NEW.parent_id IS NULL;
 	IF TG_OP = 'INSERT' THEN
 		IF NEW.parent_id IS NULL THEN
 			RETURN NEW;
@@ -179,7 +182,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_account() IS
-	'Keeps what an account is, and what a child account has in common with its parent. Raises 55000, 22023 for a child that differs from its parent, or 23503 for an unknown policy.';
+	'Keeps what an account is, and what a child account has in common with its parent, and says whether it is in a margin group. Raises 55000, 22023 for a child that differs from its parent, or 23503 for an unknown policy.';
 
 CREATE FUNCTION risk.follow_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -283,11 +286,13 @@ AS $function$
 			('added_risk', 'limits', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_limits'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
 			('account', 'follow_change', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT', 'follow_account'),
+			('policy', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_policy'),
 			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
 			('transfer_rule', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_transfer_rule'),
 			('margin_scale', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_margin_scale'),
+			('index_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_index_price'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
 			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
 			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
@@ -297,7 +302,7 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'open_hold']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
@@ -305,8 +310,8 @@ AS $function$
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'seal', 'seal_range', 'journal',
-							'hold', 'hold_release']) AS n(name)
+							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
+							'journal', 'hold', 'hold_release']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 	  ) AS t
 $function$;

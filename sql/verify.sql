@@ -14,14 +14,16 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 -- rows that a policy hides would look like missing ones: refuse instead
 SET row_security = off
+-- a young ledger has no statistics, and its few rows are not worth compiling for
+SET jit = off
 AS $function$
 #variable_conflict use_column
 DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal', 'open_hold',
-						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'position', 'reset', 'settlement',
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
+						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
@@ -139,7 +141,7 @@ BEGIN
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
 								  'journal', 'adjustment', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
-								  'funding', 'late_funding', 'fold')
+								  'funding', 'late_funding', 'fold', 'exchange')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
 
@@ -485,6 +487,52 @@ BEGIN
 			 ORDER BY f.book_id, f.reset_id, f.account_id, f.fault
 			 LIMIT 1) v;
 
+	-- Two legs within an asset, else two in either, on the liquidity account of
+	-- each; in all, what was taken is worth what was given, to a unit.
+	RETURN QUERY
+	SELECT 'exchanges', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, exchange %s, account %s: %s', f.book_id, f.exchange_id, f.account_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.cause AS exchange_id, u.account_id,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT x.book_id, x.exchange_id AS cause, l.account_id,
+								   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.exchange x
+							  LEFT JOIN ledger.account i ON i.book_id = x.book_id AND i.kind = 'liquidity'
+														AND i.asset_code = x.from_asset
+							  LEFT JOIN ledger.account o ON o.book_id = x.book_id AND o.kind = 'liquidity'
+														AND o.asset_code = x.asset_code
+							 CROSS JOIN LATERAL (VALUES (x.from_account, -x.from_amount, true), (x.account_id, x.amount, true),
+														(i.account_id, x.from_amount, x.from_asset <> x.asset_code),
+														(o.account_id, -x.amount, x.from_asset <> x.asset_code)) AS l(account_id, amount, posted)
+							 WHERE l.posted
+							   AND (verify.book_id IS NULL OR x.book_id = verify.book_id)
+							UNION ALL
+							SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind = 'exchange'
+							   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+					 GROUP BY u.book_id, u.cause, u.account_id
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT x.book_id, x.exchange_id, x.account_id,
+						   format('%s %s for %s %s of account %s', x.amount, x.asset_code,
+								  x.from_amount, x.from_asset, x.from_account)
+					  FROM ledger.exchange x
+					  LEFT JOIN ledger.account a ON a.book_id = x.book_id AND a.account_id = x.account_id
+					  LEFT JOIN ledger.account g ON g.book_id = x.book_id AND g.account_id = x.from_account
+					 WHERE (x.amount * x.index_price <= x.from_amount * x.from_index_price * (1 - x.haircut)
+							AND (x.amount + ('1e-' || scale(x.amount))::numeric) * x.index_price
+								> x.from_amount * x.from_index_price * (1 - x.haircut)
+							AND (x.from_asset <> x.asset_code OR x.amount = x.from_amount)
+							AND a.kind = 'trader' AND g.kind = 'trader' AND a.account_id <> g.account_id
+							AND a.parent_id IS NULL AND g.parent_id IS NULL
+							AND a.asset_code = x.asset_code AND g.asset_code = x.from_asset) IS NOT TRUE
+					   AND (verify.book_id IS NULL OR x.book_id = verify.book_id)) f
+			 ORDER BY f.book_id, f.exchange_id, f.account_id, f.fault
+			 LIMIT 1) v;
+
 	-- Positions, from all that ever changed them, in one pass.  The value of an
 	-- inverse trade is qty * multiplier / price with 8 decimals more than the
 	-- asset, rounded half up: twice that and 1, halved, without its fraction.
@@ -803,6 +851,19 @@ BEGIN
 			 WHERE (s.leverage, s.mode) IS DISTINCT FROM (e.leverage::numeric, e.mode)
 			   AND (verify.book_id IS NULL OR book_id = verify.book_id)
 			 ORDER BY book_id, account_id, instrument_id
+			 LIMIT 1) v;
+
+	-- whoever is in a margin group without being asked would pay for others
+	RETURN QUERY
+	SELECT 'margin_groups', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: in_group is %s, policy %s', a.book_id, a.account_id, a.in_group, a.policy_code) AS offender
+			  FROM ledger.account a
+			 WHERE a.in_group <> (a.kind = 'trader' AND a.owner_id IS NOT NULL AND a.parent_id IS NULL
+								  AND EXISTS (SELECT FROM ledger.policy p
+											   WHERE p.policy_code = a.policy_code AND p.collateral_group))
+			   AND (verify.book_id IS NULL OR a.book_id = verify.book_id)
+			 ORDER BY a.book_id, a.account_id
 			 LIMIT 1) v;
 
 	-- scales are those of every book: each from the figures in its own row

@@ -62,6 +62,15 @@ judge_number(FixedInt fixed, int scale, Numeric numeric, const char *name, ArgDo
 			break;
 	}
 }
+/* read_numeric: the same as read_number(), for what works on NUMERIC */
+Numeric
+read_numeric(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
+{
+	Decimal		value;
+
+	read_number(fcinfo, n, name, domain, &value);
+	return dec_to_numeric(value);
+}
 
 /* The scale of an asset. */
 int

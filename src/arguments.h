@@ -27,6 +27,8 @@ typedef enum ArgDomain
 
 extern void judge_number(FixedInt value, int scale, Numeric numeric,
 						 const char *name, ArgDomain domain);
+extern Numeric read_numeric(FunctionCallInfo fcinfo, int n, const char *name,
+							ArgDomain domain);
 extern int	read_scale(FunctionCallInfo fcinfo, int n);
 extern ContractKind read_other_kind(FunctionCallInfo fcinfo, int n);
 extern LiquidationTrigger read_trigger(FunctionCallInfo fcinfo, int n);

@@ -217,14 +217,14 @@ post_accepted(Batch *batch, Posting *posting)
 {
 	int64	   *account_ids = palloc_extended(sizeof(int64) * batch->n * 2, MCXT_ALLOC_HUGE);
 	TransferEnd *ends = palloc_extended(sizeof(TransferEnd) * batch->n * 2, MCXT_ALLOC_HUGE);
-	Requirements *requirements;
+	Judgement	judgement;
 
 	for (int i = 0; i < batch->naccepted; i++)
 	{
 		account_ids[i * 2] = batch->accepted[i]->from_account;
 		account_ids[i * 2 + 1] = batch->accepted[i]->to_account;
 	}
-	posting_open(posting, account_ids, batch->naccepted * 2);
+	posting_open_with_backing(posting, account_ids, batch->naccepted * 2);
 	for (int i = 0; i < batch->naccepted; i++)
 	{
 		batch->current = batch->accepted[i];
@@ -245,11 +245,11 @@ post_accepted(Batch *batch, Posting *posting)
 		ends[i * 2 + 1] = (TransferEnd) {posting_account(posting, batch->accepted[i]->to_account), false};
 	}
 	open_system_accounts(posting, ends, batch->naccepted * 2);
-	requirements = read_requirements(batch->wiring, posting, batch->book_id, batch->accepted, batch->naccepted);
+	judgement = read_judgement(batch->wiring, posting, batch->book_id, batch->accepted, batch->naccepted);
 	for (int i = 0; i < batch->naccepted; i++)
 	{
 		batch->current = batch->accepted[i];
-		check_choice(posting, requirements, batch->current);
+		check_choice(posting, &judgement, batch->current);
 		if (batch->current->result == TRANSFER_ACCEPTED)
 			post_transfer(posting, batch->current);
 	}

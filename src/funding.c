@@ -305,7 +305,7 @@ lock_holders(Wiring *wiring, int32 book_id, void **rows, int n)
 		for (uint64 row = 0; row < SPI_processed; row++)
 			ids[nids++] = result_int64(row, 1);
 	}
-	posting_open(posting, ids, nids);
+	posting_open_with_backing(posting, ids, nids);
 }
 
 /* The accounts of the venue: a slot of each funding account, then the gate for those that hold positions. */

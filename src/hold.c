@@ -177,25 +177,25 @@ post_holds_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferRow **transfers = palloc_extended(sizeof(TransferRow *) * n, MCXT_ALLOC_HUGE);
 	Datum	   *ids = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
 	Datum		values[2] = {Int32GetDatum(book_id)};
-	Requirements *requirements;
+	Judgement	judgement;
 
 	idempotency_take(wiring, book_id, &keyed_holds, rows, n);
 	for (int i = 0; i < n; i++)
 		account_ids[i] = holds[i]->account_id;
-	posting_open(posting, account_ids, n);
+	posting_open_with_backing(posting, account_ids, n);
 	for (int i = 0; i < n; i++)
 	{
 		transfers[i] = as_transfer(holds[i]);
 		check_hold(posting, holds[i], transfers[i]);
 		ids[i] = Int64GetDatum(holds[i]->hold_id);
 	}
-	requirements = read_requirements(wiring, posting, book_id, transfers, n);
+	judgement = read_judgement(wiring, posting, book_id, transfers, n);
 	for (int i = 0; i < n; i++)
 	{
-		Requirement *requirement = requirements == NULL ? NULL :
-			requirement_of_account(requirements, holds[i]->account_id);
+		Requirement *requirement = judgement.requirements == NULL ? NULL :
+			requirement_of_account(judgement.requirements, holds[i]->account_id);
 
-		check_choice(posting, requirements, transfers[i]);
+		check_choice(posting, &judgement, transfers[i]);
 		if (requirement != NULL)
 			requirement->holds = decimal_add(requirement->holds, holds[i]->amount);
 	}

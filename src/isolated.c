@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "utils/hsearch.h"
 
+#include "collateral.h"
 #include "isolated.h"
 #include "valuation.h"
 
@@ -92,17 +93,26 @@ requirement_of(IsolatedMargin *margin, int64 account_id)
 	return &known->requirement;
 }
 
-/* What an account can spare; nothing while nobody knows what it needs. */
+/*
+ * What an account can spare, its margin group considered, which an isolated
+ * position is not part of; nothing while nobody knows what it needs.
+ */
 static Numeric
 spare(IsolatedMargin *margin, LedgerAccount *account)
 {
 	Requirement *requirement = requirement_of(margin, account->account_id);
+	Numeric		amount;
 
 	if (requirement->unmarked)
 		return decimal_from_int64(0);
-	return margin_withdrawable(decimal_subtract(account->amount, account->floor),
-							   requirement->unrealized_pnl, requirement->initial_margin,
-							   requirement->order_reserve, requirement->holds, false);
+	amount = margin_withdrawable(decimal_subtract(account->amount, account->floor),
+								 requirement->unrealized_pnl, requirement->initial_margin,
+								 requirement->order_reserve, requirement->holds, false);
+	if (!account->in_group)
+		return amount;
+	return collateral_limit(collateral_open(margin->wiring, margin->posting, margin->book_id,
+											&account->account_id, 1, COLLATERAL_AS_IT_IS),
+							account, amount);
 }
 
 static void

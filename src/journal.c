@@ -266,7 +266,7 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferEnd *ends;
 	TransferRow **debits;
 	int		   *ndebits = palloc_extended(sizeof(int) * n, MCXT_ALLOC_HUGE);
-	Requirements *requirements;
+	Judgement	judgement = {NULL, NULL};
 	int			nlegs = 0;
 	int			all_debits = 0;
 	int			d = 0;
@@ -281,7 +281,7 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	for (int i = 0; i < n; i++)
 		for (int l = 0; l < journals[i]->nlegs; l++)
 			account_ids[nlegs++] = journals[i]->legs[l].account_id;
-	posting_open(posting, account_ids, nlegs);
+	posting_open_with_backing(posting, account_ids, nlegs);
 	nlegs = 0;
 	for (int i = 0; i < n; i++)
 	{
@@ -291,12 +291,13 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		all_debits += ndebits[i];
 	}
 	open_system_accounts(posting, ends, nlegs);
-	requirements = all_debits == 0 ? NULL : read_requirements(wiring, posting, book_id, debits, all_debits);
+	if (all_debits > 0)
+		judgement = read_judgement(wiring, posting, book_id, debits, all_debits);
 
 	for (int i = 0; i < n; i++)
 	{
 		for (int end = d + ndebits[i]; d < end; d++)
-			check_choice(posting, requirements, debits[d]);
+			check_choice(posting, &judgement, debits[d]);
 		for (int l = 0; l < journals[i]->nlegs; l++)
 			posting_post(posting, posting_account(posting, journals[i]->legs[l].account_id),
 						 journals[i]->legs[l].amount, journals[i]->kind, journals[i]->journal_id,

@@ -14,15 +14,6 @@ PG_FUNCTION_INFO_V1(risk_volatility_scale);
 PG_FUNCTION_INFO_V1(risk_scaled_rate);
 PG_FUNCTION_INFO_V1(risk_leverage_in_force);
 
-static Numeric
-read_numeric(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
-{
-	Decimal		value;
-
-	read_number(fcinfo, n, name, domain, &value);
-	return dec_to_numeric(value);
-}
-
 static void
 order_error(const char *rule, Numeric value, const char *hint)
 {

@@ -240,6 +240,56 @@ margin_released(Numeric balance, Numeric qty_before, Numeric qty, int scale)
 	return decimal_divide_rounded(decimal_multiply(balance, closed), before, scale, DECIMAL_DOWN);
 }
 
+/* The part of the index price that counts: p (1 - h). */
+static Numeric
+discounted_price(Numeric index_price, Numeric haircut)
+{
+	return decimal_multiply(index_price,
+							decimal_subtract(decimal_from_int64(1), haircut));
+}
+
+/*
+ * What an amount of an asset counts for in a margin group, in the unit of
+ * account: a p (1 - h); what is missing (a < 0) in full, a p.  Exact.  A price
+ * of 0 stands for none, a haircut of 1 for an asset that is no collateral.
+ */
+Numeric
+margin_collateral_value(Numeric amount, Numeric index_price, Numeric haircut)
+{
+	return decimal_multiply(amount, decimal_sign(amount) > 0 ?
+							discounted_price(index_price, haircut) : index_price);
+}
+
+/*
+ * What a value in the unit of account is for an account, in its asset: V / p.
+ * Below zero it is what the account has to hold so that it counts for as much
+ * as is missing: V / (p (1 - h)).  Rounded down either way: less is lent, and
+ * more is held.  0 where it has no price, or nothing of it counts.
+ */
+Numeric
+margin_collateral_share(Numeric value, Numeric index_price, Numeric haircut, int scale)
+{
+	Numeric		price = decimal_sign(value) >= 0 ? index_price :
+		discounted_price(index_price, haircut);
+
+	if (decimal_sign(price) <= 0)
+		return decimal_round(decimal_from_int64(0), scale, DECIMAL_DOWN);
+	return decimal_divide_rounded(value, price, scale, DECIMAL_DOWN);
+}
+
+/*
+ * How much of another asset has to be given for an amount: the least whose
+ * value covers it, a p / (p' (1 - h')), rounded up to scale.
+ */
+Numeric
+margin_collateral_needed(Numeric amount, Numeric index_price, Numeric from_index_price,
+						Numeric haircut, int scale)
+{
+	return decimal_divide_rounded(decimal_multiply(amount, index_price),
+								  discounted_price(from_index_price, haircut),
+								  scale, DECIMAL_UP);
+}
+
 /* See account_withdrawable(). */
 Numeric
 margin_withdrawable(Numeric balance, Numeric unrealized_pnl, Numeric initial_margin,

@@ -172,6 +172,13 @@ extern Numeric margin_volatility_scale(Numeric volatility, Numeric reference,
 extern Numeric margin_scaled_rate(Numeric rate, Numeric scale,
 								  Numeric max_leverage);
 extern Numeric margin_effective_leverage(Numeric max_leverage, Numeric chosen);
+extern Numeric margin_collateral_value(Numeric amount, Numeric index_price,
+									   Numeric haircut);
+extern Numeric margin_collateral_share(Numeric value, Numeric index_price,
+									   Numeric haircut, int scale);
+extern Numeric margin_collateral_needed(Numeric amount, Numeric index_price,
+									   Numeric from_index_price,
+									   Numeric haircut, int scale);
 extern Numeric margin_withdrawable(Numeric balance, Numeric unrealized_pnl,
 								   Numeric initial_margin,
 								   Numeric order_reserve, Numeric holds,

@@ -7,12 +7,12 @@
  * deadlock:
  *
  * Lock order.  (0) The funding locks of the instruments that are traded, see
- * funding.c.  (1) Balances of traders, by account_id, in one pass for the
- * whole statement.  (2) Slots of system accounts; they are never waited for.
- * (3) The gate: the row of the book, then slot 0 of floored system accounts by
- * account_id.  After (3) nothing of (1) is locked.  A transaction of one
- * statement cannot deadlock, nor can several that lock traders in ascending
- * order and pass the gate last.
+ * funding.c.  (1) Balances of traders, and of those who stand behind them, by
+ * account_id, in one pass for the whole statement.  (2) Slots of system
+ * accounts; they are never waited for.  (3) The gate: the row of the book, then
+ * slot 0 of floored system accounts by account_id.  After (3) nothing of (1) is
+ * waited for.  A transaction of one statement cannot deadlock, nor can several
+ * that lock traders in ascending order and pass the gate last.
  *
  * Slots.  System accounts take part in most transactions; one row for each
  * would let one transaction run at a time.  A credit, or a debit of an account
@@ -25,14 +25,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -105,24 +108,41 @@ static const LedgerStatement lock_balances = {
 	2, {INT4OID, INT8ARRAYOID}
 };
 
-/* the same with the parents of child accounts; who has which parent never changes */
-static const LedgerStatement lock_balances_with_parents = {
+/*
+ * The same with those who stand behind the accounts: the parents of child
+ * accounts, and the margin groups.  Who has which parent never changes.  The
+ * owner of a child is that of its parent.
+ */
+static const LedgerStatement lock_balances_with_backing = {
 	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
 	" FROM (SELECT w.account_id FROM unnest($2 || ARRAY("
-	"   SELECT a.parent_id FROM unnest($2) AS v(account_id), LATERAL ("
-	"    SELECT a.parent_id FROM {account} a"
-	"    WHERE a.book_id = $1 AND a.account_id = v.account_id OFFSET 0) AS a"
-	"   WHERE a.parent_id IS NOT NULL)) AS w(account_id) ORDER BY 1) AS u(account_id), LATERAL ("
+	"   SELECT g.account_id FROM unnest($2) AS v(account_id), LATERAL ("
+	"    SELECT a.* FROM {account} a WHERE a.book_id = $1 AND a.account_id = v.account_id"
+	"     AND (a.parent_id IS NOT NULL OR a.in_group) OFFSET 0) AS a, LATERAL ("
+	"    SELECT a.parent_id WHERE a.parent_id IS NOT NULL"
+	"    UNION ALL SELECT m.account_id FROM {account} m"
+	"    WHERE m.book_id = $1 AND m.owner_id = a.owner_id AND m.in_group AND m.status <> 'closed'"
+	"   ) AS g(account_id))) AS w(account_id) ORDER BY 1) AS u(account_id), LATERAL ("
 	"  SELECT b.* FROM {balance} b"
 	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
 	"  FOR NO KEY UPDATE) AS b",
 	2, {INT4OID, INT8ARRAYOID}
 };
 
+static const LedgerStatement lock_free_balances = {
+	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
+	" FROM unnest($2) AS u(account_id), LATERAL ("
+	"  SELECT b.* FROM {balance} b"
+	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
+	"  FOR NO KEY UPDATE SKIP LOCKED) AS b",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
 static const LedgerStatement read_accounts = {
 	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
 	" coalesce(a.parent_id, 0), coalesce(a.isolated_instrument_id, 0),"
-	" CASE a.isolated_side WHEN 'long' THEN 1 WHEN 'short' THEN -1 ELSE 0 END"
+	" CASE a.isolated_side WHEN 'long' THEN 1 WHEN 'short' THEN -1 ELSE 0 END,"
+	" a.in_group"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT a.* FROM {account} a"
 	"  WHERE a.book_id = $1 AND a.account_id = u.account_id OFFSET 0) AS a"
@@ -243,54 +263,6 @@ account_kind_is_gated(AccountKind kind)
 		kind == ACCOUNT_INTERBOOK;
 }
 
-/* entry_class: the class of an entry or transfer by its kind */
-EntryClass
-entry_class(const char *kind)
-{
-	static const struct
-	{
-		const char *kind;
-		EntryClass	class;
-	}			classes[] = {
-		{"deposit", CLASS_CHOICE},
-		{"withdrawal", CLASS_CHOICE},
-		{"transfer", CLASS_CHOICE},
-		{"journal", CLASS_CHOICE},
-		{"chargeback", CLASS_OPERATIONAL},
-		{"correction", CLASS_OPERATIONAL},
-		{"fee", CLASS_OPERATIONAL},
-		{"adjustment", CLASS_OPERATIONAL},
-		{"trade_fee", CLASS_FEE},
-	};
-
-	for (int i = 0; i < (int) lengthof(classes); i++)
-		if (strcmp(classes[i].kind, kind) == 0)
-			return classes[i].class;
-	return CLASS_MARKET;
-}
-
-/* transfer_kind_exists: whether the table transfer knows the kind */
-bool
-transfer_kind_exists(const char *kind)
-{
-	EntryClass	class = entry_class(kind);
-
-	return (class == CLASS_CHOICE || class == CLASS_OPERATIONAL) &&
-		strcmp(entry_cause_kind(kind), "transfer") == 0;
-}
-
-/* entry_cause_kind: what the cause of an entry of that kind is a row of, where the entry can be a loss */
-const char *
-entry_cause_kind(const char *kind)
-{
-	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
-		strcmp(kind, "late_funding") == 0)
-		return "trade";
-	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0)
-		return "journal";
-	return strcmp(kind, "funding") == 0 ? "funding" : "transfer";
-}
-
 /* posting_begin: a posting in one book; lives in the current memory context */
 Posting *
 posting_begin(Wiring *wiring, int32 book_id)
@@ -362,7 +334,8 @@ open_accounts(Posting *posting, int64 *account_ids, int n, const LedgerStatement
 	if (unique > system)
 	{
 		values[1] = account_id_array(account_ids + system, unique - system);
-		wiring_read(posting->wiring, lock, values, LEDGER_AS_TRANSACTION);
+		wiring_read(posting->wiring, lock, values,
+					lock == &lock_free_balances ? LEDGER_LATEST : LEDGER_AS_TRANSACTION);
 		opened = palloc_extended(sizeof(int64) * (unique + SPI_processed), MCXT_ALLOC_HUGE);
 		memcpy(opened, account_ids, sizeof(int64) * unique);
 		for (uint64 row = 0; row < SPI_processed; row++)
@@ -390,7 +363,7 @@ open_accounts(Posting *posting, int64 *account_ids, int n, const LedgerStatement
 		if (!locked && id > 0)
 		{
 			/* opened since its balance was looked for: not there yet, for this statement */
-			if (IsolationUsesXactSnapshot())
+			if (IsolationUsesXactSnapshot() && lock != &lock_free_balances)
 				ereport(ERROR,
 						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						 errmsg("could not serialize access due to concurrent update"),
@@ -415,6 +388,7 @@ open_accounts(Posting *posting, int64 *account_ids, int n, const LedgerStatement
 		account->parent_id = result_int64(row, 8);
 		account->isolated_instrument_id = result_int32(row, 9);
 		account->isolated_side = result_int32(row, 10);
+		account->in_group = result_bool(row, 11);
 		if (!locked && account->kind != ACCOUNT_TRADER)
 			posting->system = lappend(posting->system, account);
 	}
@@ -434,11 +408,47 @@ posting_open(Posting *posting, int64 *account_ids, int n)
 	open_accounts(posting, account_ids, n, &lock_balances);
 }
 
-/* posting_open_with_parents: the same, and in the same pass the parents of child accounts */
-void
-posting_open_with_parents(Posting *posting, int64 *account_ids, int n)
+/*
+ * Whether anybody can stand behind an account of this ledger: nobody does while
+ * the index of child accounts and members of groups has no page but the first.
+ */
+static bool
+anybody_is_backed(Wiring *wiring)
 {
-	open_accounts(posting, account_ids, n, &lock_balances_with_parents);
+	Oid			index_id = get_relname_relid("account_backed", get_rel_namespace(wiring->account));
+	Relation	index;
+	bool		empty;
+
+	if (!OidIsValid(index_id) || get_rel_relkind(index_id) != RELKIND_INDEX)
+		return true;
+	index = index_open(index_id, AccessShareLock);
+	empty = index->rd_index->indrelid == wiring->account && index->rd_index->indisvalid &&
+		RelationGetNumberOfBlocks(index) == 1;
+	index_close(index, AccessShareLock);
+	return !empty;
+}
+
+/*
+ * posting_open_with_backing
+ *		The same, and in the same pass the parents of child accounts and the
+ *		other members of margin groups, those of the parents too.
+ */
+void
+posting_open_with_backing(Posting *posting, int64 *account_ids, int n)
+{
+	open_accounts(posting, account_ids, n,
+				  anybody_is_backed(posting->wiring) ? &lock_balances_with_backing : &lock_balances);
+}
+
+/*
+ * posting_open_free
+ *		The same without waiting: a trader whose balance another transaction
+ *		holds is left out.
+ */
+void
+posting_open_free(Posting *posting, int64 *account_ids, int n)
+{
+	open_accounts(posting, account_ids, n, &lock_free_balances);
 }
 
 /* posting_account: an account that posting_open() found, or NULL */

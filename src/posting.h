@@ -8,6 +8,7 @@
 #include "datatype/timestamp.h"
 
 #include "decimal.h"
+#include "entry_kind.h"
 #include "trigger_rows.h"
 #include "wiring.h"
 
@@ -36,15 +37,6 @@ typedef enum AccountStatus
 	STATUS_KINDS
 } AccountStatus;
 
-/* How a loss came about decides who may pay for it. */
-typedef enum EntryClass
-{
-	CLASS_CHOICE,				/* refused beyond what the account can spare */
-	CLASS_MARKET,				/* a fact; the policy says who pays */
-	CLASS_OPERATIONAL,			/* a fact; never the insurance fund's */
-	CLASS_FEE					/* cut when it cannot be paid */
-} EntryClass;
-
 /*
  * An account of the book, and the row of its balance that this posting
  * writes, once that is locked (slot >= 0).
@@ -61,6 +53,7 @@ typedef struct LedgerAccount
 	int64		parent_id;		/* 0: no child account */
 	int32		isolated_instrument_id; /* of a child: all that it may hold */
 	int			isolated_side;	/* of a child: 1 long, -1 short, 0 either */
+	bool		in_group;		/* a member of its owner's margin group */
 
 	int			slot;			/* -1 while no row is locked */
 	int64		seq;
@@ -74,7 +67,8 @@ typedef struct Posting Posting;
 
 extern Posting *posting_begin(Wiring *wiring, int32 book_id);
 extern void posting_open(Posting *posting, int64 *account_ids, int n);
-extern void posting_open_with_parents(Posting *posting, int64 *account_ids, int n);
+extern void posting_open_with_backing(Posting *posting, int64 *account_ids, int n);
+extern void posting_open_free(Posting *posting, int64 *account_ids, int n);
 extern LedgerAccount *posting_account(Posting *posting, int64 account_id);
 extern LedgerAccount *posting_system_account(Posting *posting, AccountKind kind,
 											 const char *asset_code);
@@ -86,9 +80,6 @@ extern void posting_post(Posting *posting, LedgerAccount *account, Numeric amoun
 						 const char *kind, int64 cause, TimestampTz effective_at);
 extern void posting_write(Posting *posting);
 
-extern EntryClass entry_class(const char *kind);
-extern const char *entry_cause_kind(const char *kind);
-extern bool transfer_kind_exists(const char *kind);
 extern bool account_kind_is_gated(AccountKind kind);
 extern const char *account_kind_name(AccountKind kind);
 extern const char *account_status_name(AccountStatus status);

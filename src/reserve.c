@@ -126,7 +126,7 @@ check_reserves_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		instruments[nwritten] = Int32GetDatum(row->instrument_id);
 		written[nwritten++] = row;
 	}
-	posting_open(posting, account_ids, n);
+	posting_open_with_backing(posting, account_ids, n);
 	if (nwritten == 0)
 		return;
 

@@ -10,8 +10,9 @@
  * What is chosen for an account holds for its child accounts, too: they are
  * locked with it and judged like it.
  *
- * A leverage can only be lowered as far as the equity of the account covers
- * what the account then has to keep.  Raising one, or deleting the row, frees
+ * A leverage can only be lowered as far as the equity of the account, with
+ * what its margin group counts for it, covers what the account then has to
+ * keep.  Raising one, or deleting the row, frees
  * margin and is never refused.
  */
 #include "postgres.h"
@@ -22,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
+#include "collateral.h"
 #include "margin.h"
 #include "posting.h"
 #include "valuation.h"
@@ -229,6 +231,7 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 	int			nids = 0;
 	Valuation  *valuation;
 	Requirements *requirements;
+	Collateral *collateral;
 
 	/* sorted by account */
 	for (int i = 0; i < n; i++)
@@ -249,6 +252,7 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 	if (nids == 0)
 		return;
 	requirements = requirements_read(wiring, book_id, ids, nids, true);
+	collateral = collateral_open(wiring, posting, book_id, ids, nids, COLLATERAL_TO_JUDGE);
 
 	for (int i = 0; i < nids; i++)
 	{
@@ -256,16 +260,21 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 		LedgerAccount *account = posting_account(posting, ids[i]);
 		SettingRow *row = binding[i].after;
 
-		if (decimal_sign(margin_free_collateral(account->amount, requirement->unrealized_pnl,
-												requirement->initial_margin,
-												requirement->order_reserve, requirement->holds)) < 0)
+		Numeric		backing = collateral_of(collateral, account);
+		Numeric		free = margin_free_collateral(account->amount, requirement->unrealized_pnl,
+												  requirement->initial_margin,
+												  requirement->order_reserve, requirement->holds);
+
+		if (decimal_sign(decimal_add(free, backing)) < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_CHECK_VIOLATION),
 					 errmsg("margin_setting of account " INT64_FORMAT ", instrument %d: the equity does not cover a leverage of %s",
 							row->account_id, row->instrument_id, decimal_to_cstring(row->leverage)),
-					 errdetail("The equity is %s %s; the account would have to keep an initial margin of %s, and %s for open orders and holds.",
+					 errdetail("The equity is %s %s%s; the account would have to keep an initial margin of %s, and %s for open orders and holds.",
 							   decimal_to_cstring(decimal_add(account->amount, requirement->unrealized_pnl)),
 							   account->asset_code,
+							   decimal_sign(backing) == 0 ? "" :
+							   psprintf(", and its margin group counts for %s", decimal_to_cstring(backing)),
 							   decimal_to_cstring(requirement->initial_margin),
 							   decimal_to_cstring(decimal_add(requirement->order_reserve, requirement->holds))),
 					 errhint("Deposit more, close positions, or choose a higher leverage."),
@@ -360,7 +369,7 @@ check_settings_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		account_ids[i] = settings[i]->account_id;
 		instruments[i] = Int32GetDatum(settings[i]->instrument_id);
 	}
-	posting_open(posting, account_ids, n);
+	posting_open_with_backing(posting, account_ids, n);
 
 	/* a child that came before the lock on its parent may have traded already */
 	nlocked = nrows;

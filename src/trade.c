@@ -175,11 +175,11 @@ keyed_trade(const void *row)
 {
 	const TradeRow *trade = row;
 
-	return trade->idempotency_key == NULL ? (KeyedRow) {0} : (KeyedRow) {
-		.key = trade->idempotency_key, .id = trade->trade_id, .fields = {
-			canonical_int64(trade->account_id), canonical_int64(trade->execution_id),
-			canonical_int64(trade->instrument_id), trade->buys ? "buy" : "sell", canonical_number(trade->qty),
-			canonical_number(trade->price), canonical_number(trade->fee), trade->kind
+	return trade->idempotency_key == NULL ? (KeyedRow) {0} : (KeyedRow) {.key = trade->idempotency_key, .id = trade->trade_id,
+		.fields = {
+			canonical_int64(trade->account_id), canonical_int64(trade->execution_id), canonical_int64(trade->instrument_id),
+			trade->buys ? "buy" : "sell", canonical_number(trade->qty), canonical_number(trade->price),
+			canonical_number(trade->fee), trade->kind
 	}};
 }
 
@@ -493,7 +493,7 @@ open_isolated(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, I
 {
 	isolated->opened_value = value;
 	isolated->notional = contract_notional(instrument->kind, isolated->qty, trade->price, instrument->multiplier);
-	if (!isolated_knows(&tp->margin, isolated->parent->account_id))
+	if (isolated->parent->in_group || !isolated_knows(&tp->margin, isolated->parent->account_id))
 		write_changed_positions(tp);
 	isolated_open(&tp->margin, isolated);
 }
@@ -730,11 +730,11 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		account_ids[i] = trades[i]->account_id;
 		moves_margin |= strcmp(trades[i]->kind, "trade") == 0;
 	}
-	/* a takeover comes after the gate, where no trader is locked any more: it moves none */
-	if (moves_margin)
-		posting_open_with_parents(tp.posting, account_ids, n);
-	else
+	/* what posting itself inserts comes after the gate, where no trader is locked any more: it moves no margin */
+	if (wiring_is_writing())
 		posting_open(tp.posting, account_ids, n);
+	else
+		posting_open_with_backing(tp.posting, account_ids, n);
 	for (int i = 0; i < n; i++)
 		if (posting_account(tp.posting, trades[i]->account_id) == NULL)
 			ereport(ERROR,

@@ -52,14 +52,12 @@ const KeyedTable keyed_transfers = {
 	keyed_transfer, &read_transfer
 };
 
-/* which of these kinds of transfer may not go between these kinds of account */
-static const LedgerStatement read_forbidden = {
-	"SELECT u.place FROM unnest($1, $2, $3) WITH ORDINALITY AS u(kind, from_kind, to_kind, place)"
-	" WHERE (SELECT r.allowed FROM {transfer_rule} r"
-	"  WHERE r.kind = u.kind AND r.from_kind = u.from_kind AND r.to_kind = u.to_kind"
-	"  ORDER BY r.version DESC LIMIT 1) IS NOT TRUE"
-	" ORDER BY u.place",
-	3, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+/* the rule in force for a kind of transfer between two kinds of account */
+static const LedgerStatement read_rule = {
+	"SELECT r.allowed FROM {transfer_rule} r"
+	" WHERE r.kind = $1 AND r.from_kind = $2 AND r.to_kind = $3"
+	" ORDER BY r.version DESC LIMIT 1",
+	3, {TEXTOID, TEXTOID, TEXTOID}
 };
 
 static const LedgerStatement insert_transfers = {
@@ -211,63 +209,73 @@ check_transfer(Posting *posting, TransferRow *transfer)
 	check_not_frozen(transfer, from);
 }
 
+static bool
+is_allowed(Wiring *wiring, const char *kind, AccountKind from, AccountKind to)
+{
+	Datum		values[3] = {CStringGetTextDatum(kind), CStringGetTextDatum(account_kind_name(from)),
+	CStringGetTextDatum(account_kind_name(to))};
+
+	wiring_read(wiring, &read_rule, values, LEDGER_LATEST);
+	return SPI_processed > 0 && result_bool(0, 1);
+}
+
+static void
+refuse_by_rule(TransferRow *transfer, AccountKind from, AccountKind to)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
+					transfer->kind, account_kind_name(from), account_kind_name(to)),
+			 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
+					   transfer->from_account, transfer->to_account, transfer->book_id),
+			 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
+}
+
 /*
  * check_rules
  *		Whether each transfer may go between accounts of these kinds: data, read
- *		once for a statement, for each of the few combinations that come up.
+ *		once for a statement, for each of the few combinations of kinds that come up.
  */
 void
 check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 {
-	int		   *firsts = palloc(sizeof(int) * n);	/* transfer that a combination came up in first */
-	Datum	   *columns[3];
-	Datum		values[3];
-	int		   *combination = palloc_extended(sizeof(int) * n, MCXT_ALLOC_HUGE);	/* of each transfer */
-	bool	   *forbidden;
-	int			combinations = 0;
+	typedef struct Combination
+	{
+		const char *kind;
+		AccountKind from;
+		AccountKind to;
+		bool		allowed;
+	} Combination;
+	List	   *checked = NIL;
 
-	for (int c = 0; c < 3; c++)
-		columns[c] = palloc(sizeof(Datum) * n);
 	for (int i = 0; i < n; i++)
 	{
+		Combination *found = NULL;
 		AccountKind from = posting_account(posting, transfers[i]->from_account)->kind;
 		AccountKind to = posting_account(posting, transfers[i]->to_account)->kind;
-		int			c = 0;
+		ListCell   *lc;
 
-		while (c < combinations &&
-			   (posting_account(posting, transfers[firsts[c]]->from_account)->kind != from ||
-				posting_account(posting, transfers[firsts[c]]->to_account)->kind != to ||
-				strcmp(transfers[firsts[c]]->kind, transfers[i]->kind) != 0))
-			c++;
-		combination[i] = c;
-		if (c < combinations)
-			continue;
-		firsts[combinations] = i;
-		columns[0][combinations] = CStringGetTextDatum(transfers[i]->kind);
-		columns[1][combinations] = CStringGetTextDatum(account_kind_name(from));
-		columns[2][combinations] = CStringGetTextDatum(account_kind_name(to));
-		combinations++;
-	}
-	for (int c = 0; c < 3; c++)
-		values[c] = array_argument(columns[c], NULL, combinations, TEXTOID);
-	wiring_read(wiring, &read_forbidden, values, LEDGER_LATEST);
-	forbidden = palloc0(sizeof(bool) * Max(combinations, 1));
-	for (uint64 row = 0; row < SPI_processed; row++)
-		forbidden[result_int64(row, 1) - 1] = true;
-	for (int i = 0; i < n; i++)
-	{
-		TransferRow *transfer = transfers[i];
+		foreach(lc, checked)
+		{
+			Combination *combination = lfirst(lc);
 
-		if (forbidden[combination[i]] && raises(transfer, TRANSFER_WRONG_ACCOUNT))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
-							transfer->kind,
-							account_kind_name(posting_account(posting, transfer->from_account)->kind),
-							account_kind_name(posting_account(posting, transfer->to_account)->kind)),
-					 errdetail("It would be from account " INT64_FORMAT " to account " INT64_FORMAT " of book %d.",
-							   transfer->from_account, transfer->to_account, transfer->book_id),
-					 errhint("Table transfer_rule says what is allowed; use another kind, or an account of the venue, see risk.system_account().")));
+			if (combination->from == from && combination->to == to &&
+				strcmp(combination->kind, transfers[i]->kind) == 0)
+			{
+				found = combination;
+				break;
+			}
+		}
+		if (found == NULL)
+		{
+			found = palloc(sizeof(Combination));
+			*found = (Combination) {
+				transfers[i]->kind, from, to, is_allowed(wiring, transfers[i]->kind, from, to)
+			};
+			checked = lappend(checked, found);
+		}
+		if (!found->allowed && raises(transfers[i], TRANSFER_WRONG_ACCOUNT))
+			refuse_by_rule(transfers[i], from, to);
 	}
 }
 
@@ -311,10 +319,11 @@ open_system_accounts(Posting *posting, TransferEnd *ends, int n)
 		posting_pass_gate(posting, gated, ngated);
 }
 
-/* read_requirements: of the accounts that money is taken from by choice; NULL when there are none */
-Requirements *
-read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
+/* read_judgement: nothing where money is taken from no account by choice */
+Judgement
+read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
+	Judgement	judgement = {NULL, NULL};
 	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
 	int			nids = 0;
 
@@ -325,37 +334,48 @@ read_requirements(Wiring *wiring, Posting *posting, int32 book_id, TransferRow *
 		if (from->floor != NULL && entry_class(transfers[i]->kind) == CLASS_CHOICE)
 			ids[nids++] = from->account_id;
 	}
-	return nids == 0 ? NULL : requirements_read(wiring, book_id, ids, nids, !transfers[0]->judged);
+	if (nids == 0)
+		return judgement;
+	judgement.requirements = requirements_read(wiring, book_id, ids, nids, !transfers[0]->judged);
+	judgement.collateral = collateral_open(wiring, posting, book_id, ids, nids,
+										   transfers[0]->judged ? COLLATERAL_AS_IT_IS : COLLATERAL_TO_JUDGE);
+	return judgement;
 }
 
 /* check_choice: whether an account can spare what a transfer takes out of it, as the posting will leave it */
 void
-check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer)
+check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer)
 {
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
 	Requirement *requirement = NULL;
 	Numeric		balance;
+	LedgerAccount *to = posting_account(posting, transfer->to_account);
 	Numeric		holds;			/* but for the one that it captures */
+	Numeric		own;
 	Numeric		spare;
 
-	if (requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
-		requirement = requirement_of_account(requirements, transfer->from_account);
+	if (judgement->requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
+		requirement = requirement_of_account(judgement->requirements, transfer->from_account);
 	if (requirement == NULL || (requirement->unmarked && !raises(transfer, TRANSFER_NO_MARK)))
 		return;
 	holds = requirement->holds;
 	if (transfer->hold_left != NULL)
 		holds = decimal_subtract(holds, transfer->hold_left);
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
-	spare = margin_withdrawable(decimal_subtract(balance, from->floor),
-								requirement->unrealized_pnl, requirement->initial_margin,
-								requirement->order_reserve, holds, false);
+	own = margin_withdrawable(decimal_subtract(balance, from->floor),
+							  requirement->unrealized_pnl, requirement->initial_margin,
+							  requirement->order_reserve, holds, false);
+	spare = own;
+	/* what goes to another member stays in the group */
+	if (to == NULL || !collateral_are_one_group(from, to))
+		spare = collateral_limit(judgement->collateral, from, own);
 	if (decimal_compare(transfer->amount, spare) > 0 && raises(transfer, TRANSFER_EXCEEDS))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
 						table_of(transfer), transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
-				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s%s%s.",
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s%s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
 						   decimal_to_cstring(from->floor),
 						   decimal_to_cstring(requirement->unrealized_pnl),
@@ -364,7 +384,10 @@ check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer
 						   decimal_sign(requirement->order_reserve) == 0 ? "" :
 						   decimal_to_cstring(requirement->order_reserve),
 						   decimal_sign(holds) == 0 ? "" : ", on hold ",
-						   decimal_sign(holds) == 0 ? "" : decimal_to_cstring(holds)),
+						   decimal_sign(holds) == 0 ? "" : decimal_to_cstring(holds),
+						   decimal_compare(spare, own) == 0 ? "" :
+						   psprintf(", kept for its margin group %s",
+									decimal_to_cstring(decimal_subtract(own, spare)))),
 				 decimal_sign(requirement->order_reserve) == 0 ?
 				 errhint("Move less, or close positions first.") :
 				 errhint("Move less, or close positions or cancel orders first.")));
@@ -416,7 +439,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	Posting    *posting = posting_begin(wiring, book_id);
 	int64	   *account_ids = palloc(sizeof(int64) * n * 2);
 	TransferEnd *ends = palloc(sizeof(TransferEnd) * n * 2);
-	Requirements *requirements;
+	Judgement	judgement;
 
 	idempotency_take(wiring, book_id, &keyed_transfers, rows, n);
 	for (int i = 0; i < n; i++)
@@ -424,7 +447,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		account_ids[i * 2] = transfers[i]->from_account;
 		account_ids[i * 2 + 1] = transfers[i]->to_account;
 	}
-	posting_open(posting, account_ids, n * 2);
+	posting_open_with_backing(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
 	{
 		check_transfer(posting, transfers[i]);
@@ -434,11 +457,11 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	check_rules(wiring, posting, transfers, n);
 	open_system_accounts(posting, ends, n * 2);
 	capture_holds(wiring, book_id, transfers, n);
-	requirements = read_requirements(wiring, posting, book_id, transfers, n);
+	judgement = read_judgement(wiring, posting, book_id, transfers, n);
 
 	for (int i = 0; i < n; i++)
 	{
-		check_choice(posting, requirements, transfers[i]);
+		check_choice(posting, &judgement, transfers[i]);
 		post_transfer(posting, transfers[i]);
 	}
 	posting_write(posting);

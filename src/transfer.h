@@ -8,6 +8,7 @@
 
 #include "utils/date.h"
 
+#include "collateral.h"
 #include "idempotency.h"
 #include "posting.h"
 #include "valuation.h"
@@ -59,6 +60,13 @@ typedef struct TransferEnd
 	bool		debited;
 } TransferEnd;
 
+/* What transfers by choice are judged by. */
+typedef struct Judgement
+{
+	Requirements *requirements; /* of the accounts that money is taken from */
+	Collateral *collateral;		/* their margin groups */
+} Judgement;
+
 extern const KeyedTable keyed_transfers;
 
 extern KeyedRow keyed_transfer(const void *row);
@@ -68,9 +76,9 @@ extern void check_not_frozen(TransferRow *transfer, LedgerAccount *from);
 extern void check_transfer(Posting *posting, TransferRow *transfer);
 extern void check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n);
 extern void open_system_accounts(Posting *posting, TransferEnd *ends, int n);
-extern Requirements *read_requirements(Wiring *wiring, Posting *posting, int32 book_id,
-									   TransferRow **transfers, int n);
-extern void check_choice(Posting *posting, Requirements *requirements, TransferRow *transfer);
+extern Judgement read_judgement(Wiring *wiring, Posting *posting, int32 book_id,
+								TransferRow **transfers, int n);
+extern void check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer);
 extern void post_transfer(Posting *posting, TransferRow *transfer);
 extern void insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, int n);
 

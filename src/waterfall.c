@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "collateral.h"
 #include "margin.h"
 #include "posting.h"
 #include "valuation.h"
@@ -32,7 +33,7 @@ typedef struct Deficit
 	int			policy_version;
 
 	int64		cause;			/* of the entry that crossed the floor */
-	const char *cause_kind;		/* trade, funding or transfer */
+	const char *cause_kind;		/* trade, funding, exchange or transfer */
 	int64		fee_cause;		/* trade whose fee is cut */
 	Numeric		fees;			/* part of the way down that fees made */
 	Numeric		operational;	/* part that is not the market's */
@@ -72,6 +73,7 @@ typedef struct Waterfall
 	Wiring	   *wiring;
 	int32		book_id;
 	Posting    *posting;
+	Collateral *collateral;		/* NULL: no account is in a margin group */
 	Deficit    *deficits;
 	int			ndeficits;
 	Payment    *payments;
@@ -86,6 +88,7 @@ typedef void (*StageFunction) (Waterfall *waterfall, Deficit *deficit);
 static void pay_from_fund(Waterfall *waterfall, Deficit *deficit);
 static void pay_from_house(Waterfall *waterfall, Deficit *deficit);
 static void reject(Waterfall *waterfall, Deficit *deficit);
+static void read_causes(Waterfall *waterfall);
 
 static const struct
 {
@@ -198,14 +201,30 @@ missing(const Deficit *deficit)
 	return decimal_subtract(deficit->account->floor, deficit->account->amount);
 }
 
-/* Open the accounts, pass the gate, and take a slot of those that only give or take. */
+/* Adds an asset to a list that names each once. */
+static void
+add_asset(char **assets, int *n, char *asset_code)
+{
+	for (int a = 0; a < *n; a++)
+		if (strcmp(assets[a], asset_code) == 0)
+			return;
+	assets[(*n)++] = asset_code;
+}
+
+/*
+ * Open the accounts and their margin groups, pass the gate, and take a slot of
+ * those that only give or take.
+ */
 static void
 open_accounts(Waterfall *waterfall)
 {
 	Posting    *posting = posting_begin(waterfall->wiring, waterfall->book_id);
 	int64	   *ids = palloc(sizeof(int64) * waterfall->ndeficits);
-	char	  **assets = palloc(sizeof(char *) * waterfall->ndeficits);
+	List	   *exchanged;
+	ListCell   *lc;
+	char	  **assets;
 	int			nassets = 0;
+	int			nexchanged;
 	LedgerAccount **gated;
 	LedgerAccount **others;
 	int			ngated = 0;
@@ -215,27 +234,31 @@ open_accounts(Waterfall *waterfall)
 		ids[i] = waterfall->deficits[i].account_id;
 	posting_open(posting, ids, waterfall->ndeficits);
 	for (int i = 0; i < waterfall->ndeficits; i++)
-	{
-		Deficit    *deficit = &waterfall->deficits[i];
-		int			a = 0;
+		waterfall->deficits[i].account = posting_account(posting, waterfall->deficits[i].account_id);
 
-		deficit->account = posting_account(posting, deficit->account_id);
-		while (a < nassets && strcmp(assets[a], deficit->account->asset_code) != 0)
-			a++;
-		if (a == nassets)
-			assets[nassets++] = deficit->account->asset_code;
-	}
+	/* before the gate: members of margin groups are traders */
+	waterfall->collateral = collateral_open(waterfall->wiring, posting, waterfall->book_id, ids,
+											waterfall->ndeficits, COLLATERAL_AS_IT_IS);
+	exchanged = collateral_assets(waterfall->collateral);
 
-	gated = palloc(sizeof(LedgerAccount *) * nassets * 2);
+	assets = palloc(sizeof(char *) * (waterfall->ndeficits + list_length(exchanged)));
+	for (int i = 0; i < waterfall->ndeficits; i++)
+		add_asset(assets, &nassets, waterfall->deficits[i].account->asset_code);
+	nexchanged = nassets;
+	foreach(lc, exchanged)
+		add_asset(assets, &nexchanged, lfirst(lc));
+
+	gated = palloc(sizeof(LedgerAccount *) * nexchanged * 2);
 	others = palloc(sizeof(LedgerAccount *) * nassets * 3);
 	for (int a = 0; a < nassets; a++)
 	{
 		gated[ngated++] = posting_system_account(posting, ACCOUNT_INSURANCE_FUND, assets[a]);
-		gated[ngated++] = posting_system_account(posting, ACCOUNT_LIQUIDITY, assets[a]);
 		others[nothers++] = posting_system_account(posting, ACCOUNT_CLEARING, assets[a]);
 		others[nothers++] = posting_system_account(posting, ACCOUNT_FEE, assets[a]);
 		others[nothers++] = posting_system_account(posting, ACCOUNT_HOUSE, assets[a]);
 	}
+	for (int a = 0; a < nexchanged; a++)
+		gated[ngated++] = posting_system_account(posting, ACCOUNT_LIQUIDITY, assets[a]);
 	posting_take_slots(posting, others, nothers);
 	posting_pass_gate(posting, gated, ngated);
 	waterfall->posting = posting;
@@ -377,10 +400,38 @@ take_over(Waterfall *waterfall, PositionShare *taken, int n)
 }
 
 /*
+ * Take due out of the profits of an account's positions, and then out of the
+ * balances of its margin group.  False, and nothing is taken, when the equity
+ * and what the group can give do not reach the floor together.
+ */
+static bool
+share_with_group(Waterfall *waterfall, Deficit *deficit, OpenPosition *positions, int n,
+				 Numeric unrealized, Numeric due, PositionShare *profits, int *nprofits)
+{
+	Numeric		available = collateral_available(waterfall->collateral, deficit->account);
+	int			first = *nprofits;
+
+	if (decimal_compare(decimal_add(unrealized, available), due) < 0)
+		return false;
+	share_out_profit(deficit, positions, n, due, false, profits, nprofits);
+	for (int i = first; i < *nprofits; i++)
+		due = decimal_subtract(due, profits[i].amount);
+	if (decimal_compare(available, due) < 0)
+	{
+		*nprofits = first;
+		return false;
+	}
+	collateral_exchange(waterfall->collateral, deficit->account, due, deficit->cause, deficit->cause_kind);
+	return true;
+}
+
+/*
  * Stage `own`.  Equity at or above the floor: exactly what is missing is
- * settled out of unrealised profit.  Below it: every position is closed
- * against the liquidity account, so that who is reset keeps no position.  The
- * liquidity account has nobody to hand its positions to: it gives what profit it has.
+ * settled out of unrealised profit, and then taken out of the other balances
+ * of the margin group.  Below it: every position is closed against the
+ * liquidity account, so that who is reset keeps no position, and the group
+ * gives what it has.  The liquidity account has nobody to hand its positions
+ * to: it gives what profit it has.
  */
 static void
 pay_from_own(Waterfall *waterfall)
@@ -395,8 +446,8 @@ pay_from_own(Waterfall *waterfall)
 	for (int i = 0; i < waterfall->ndeficits; i++)
 		ids[i] = waterfall->deficits[i].account_id;
 	valuation = valuation_read(waterfall->wiring, waterfall->book_id, ids, waterfall->ndeficits);
-	if (valuation->n == 0)
-		return;
+	if (waterfall->collateral != NULL)
+		read_causes(waterfall); /* which exchanges name */
 	profits = palloc(sizeof(PositionShare) * valuation->n);
 	taken = palloc(sizeof(PositionShare) * valuation->n);
 
@@ -416,12 +467,13 @@ pay_from_own(Waterfall *waterfall)
 			share_out_profit(deficit, positions, n, due, true, profits, &nprofits);
 		else if (deficit->account->kind != ACCOUNT_TRADER)
 			share_out_profit(deficit, positions, n, due, false, profits, &nprofits);
-		else
+		else if (!share_with_group(waterfall, deficit, positions, n, unrealized, due, profits, &nprofits))
 			for (int p = 0; p < n; p++)
 				taken[ntaken++] = (PositionShare) {deficit, &positions[p], NULL};
 	}
 
 	settle_profits(waterfall, profits, nprofits);
+	collateral_post(waterfall->collateral);
 	if (ntaken > 0)
 	{
 		/* the trades are posted like any others, so all is written before them and read again after */
@@ -429,6 +481,12 @@ pay_from_own(Waterfall *waterfall)
 		take_over(waterfall, taken, ntaken);
 		open_accounts(waterfall);
 	}
+
+	/* for what is still missing the groups give what they have */
+	for (int i = 0; i < waterfall->ndeficits; i++)
+		collateral_exchange(waterfall->collateral, waterfall->deficits[i].account, missing(&waterfall->deficits[i]),
+							waterfall->deficits[i].cause, waterfall->deficits[i].cause_kind);
+	collateral_post(waterfall->collateral);
 }
 
 /* How each account came below its floor: which entry crossed it, and what share fees and operations have. */

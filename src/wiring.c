@@ -44,7 +44,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"unmatched_execution", "funding", "funding_payment",
 	"order_reserve",
 	"margin_setting", "position_limit", "added_risk", "transfer_rule", "journal",
-	"hold", "hold_release", "open_hold"
+	"hold", "hold_release", "open_hold",
+	"exchange", "collateral", "index_price"
 };
 
 /* Prepared statements of one ledger, for as long as its tables keep their names. */
@@ -200,6 +201,8 @@ wiring_enter(Relation rel, LedgerTable part)
 					 errhint("Drop that trigger, and run risk.install().")));
 		wiring->table[found] =
 			quote_qualified_identifier(get_namespace_name(get_rel_namespace(key->confrelid)), name);
+		if (found == LEDGER_ACCOUNT)
+			wiring->account = key->confrelid;
 	}
 
 	initStringInfo(&names);

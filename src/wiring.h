@@ -41,6 +41,9 @@ typedef enum LedgerTable
 	LEDGER_HOLD,
 	LEDGER_HOLD_RELEASE,
 	LEDGER_OPEN_HOLD,
+	LEDGER_EXCHANGE,
+	LEDGER_COLLATERAL,
+	LEDGER_INDEX_PRICE,
 	LEDGER_TABLES
 } LedgerTable;
 
@@ -53,6 +56,7 @@ typedef struct Wiring
 	Oid			owner;			/* of the tables */
 	char	   *schema;			/* quoted */
 	char	   *table[LEDGER_TABLES];	/* quoted, with schema */
+	Oid			account;		/* the table of that name */
 	struct LedgerPlans *plans;
 	Oid			caller;			/* who to be again in the end */
 	int			caller_security_context;

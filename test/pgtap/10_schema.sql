@@ -47,7 +47,8 @@ $$, ARRAY['unrealized_pnl', 'unrealized_pnl_at_cost', 'notional', 'maintenance_m
 		  'liquidation_price', 'liquidation_price_at_cost', 'bankruptcy_price', 'bankruptcy_price_at_cost',
 		  'equity', 'equity_at_cost', 'entry_price', 'margin_tier', 'liquidation_requirement', 'is_liquidatable',
 		  'is_liquidatable_at_cost', 'free_collateral', 'max_order_qty', 'funding_payment', 'margin_ratio', 'margin_level',
-		  'risk_ratio', 'effective_leverage', 'leverage_in_force', 'volatility_scale', 'scaled_rate', 'liquidation_fee_rate', 'liquidation_fee']::name[],
+		  'risk_ratio', 'effective_leverage', 'leverage_in_force', 'volatility_scale', 'scaled_rate', 'liquidation_fee_rate', 'liquidation_fee',
+		  'collateral_value', 'collateral_share']::name[],
 	'the formulas are immutable, strict and parallel safe');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang

@@ -47,6 +47,17 @@ DO $$ BEGIN PERFORM risk.seal(1); END $$;
 
 -- the slots of the outside, folded, and a floor that was changed
 DO $$ BEGIN PERFORM risk.fold_slots(), risk.set_floor(4, -1, 'a credit line'); END $$;
+-- exchanges of collateral, between two assets and within one
+INSERT INTO ledger.asset VALUES ('BTC', 8);
+INSERT INTO ledger.policy (policy_code, stages, collateral_group) VALUES ('group', '{own,fund,house}', true);
+INSERT INTO ledger.index_price (asset_code, price) VALUES ('USDT', 1), ('BTC', 100);
+INSERT INTO ledger.collateral VALUES ('BTC', 0.1);
+INSERT INTO ledger.account (account_id, asset_code, owner_id, policy_code)
+VALUES (6, 'USDT', 'erin', 'group'), (7, 'BTC', 'erin', 'group'), (8, 'USDT', 'erin', 'group');
+INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
+VALUES (risk.system_account(1, 'external', 'BTC'), 7, 1, 'deposit'), (risk.system_account(1, 'external', 'USDT'), 8, 3, 'deposit'),
+	   (risk.system_account(1, 'external', 'USDT'), risk.system_account(1, 'liquidity', 'USDT'), 100, 'deposit'),
+	   (6, risk.system_account(1, 'external', 'USDT'), 10, 'chargeback');
 
 BEGIN;
 SELECT no_plan();
@@ -55,7 +66,8 @@ SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by t
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
 		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
-		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fold'),
+		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fold')
+		  AND EXISTS (SELECT FROM ledger.exchange WHERE asset_code <> from_asset) AND EXISTS (SELECT FROM ledger.exchange WHERE asset_code = from_asset),
 		  'there is a row of every sort');
 
 -- What a check of verify() says after a statement, with nothing of it kept.
@@ -141,6 +153,17 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('resets', 'UPDATE ledger.reset SET payer_after = payer_after + 1 WHERE stage = ''fund''', 'payer'),
 	('resets', 'UPDATE ledger.reset SET payer_account = -2 WHERE stage = ''fund''', 'reset'),
 	('resets', 'DELETE FROM ledger.reset WHERE stage = ''house''', 'reset'),
+	('exchanges', 'UPDATE ledger.exchange SET amount = amount + 1 WHERE from_account = 7', 'expected -8.00'),
+	('exchanges', 'UPDATE ledger.exchange SET haircut = 0.5 WHERE from_account = 7', '7.00 USDT for'),
+	('exchanges', 'UPDATE ledger.exchange SET haircut = 0 WHERE from_account = 7', '7.00 USDT for'),
+	('exchanges', 'UPDATE ledger.exchange SET from_amount = 2, index_price = 2 WHERE from_account = 8', 'account 6: 3.00 USDT for'),
+	('exchanges', 'UPDATE ledger.exchange SET from_account = 2', 'account 2'),
+	('exchanges', 'UPDATE ledger.entry SET amount = amount - 1 WHERE kind = ''exchange'' AND account_id = 7', 'account 7'),
+	('exchanges', 'UPDATE ledger.account SET parent_id = 6, isolated_instrument_id = 1 WHERE account_id = 8', 'account 6: 3.00 USDT for'),
+	('exchanges', 'DELETE FROM ledger.exchange', 'exchange'),
+	('margin_groups', 'UPDATE ledger.account SET in_group = false WHERE account_id = 7', 'account 7'),
+	('margin_groups', 'UPDATE ledger.account SET in_group = true WHERE account_id = 5', 'account 5'),
+	('margin_groups', 'UPDATE ledger.policy SET collateral_group = true WHERE policy_code = ''electra''', 'account 1: in_group is f'),
 	('quantity', 'UPDATE ledger.position SET qty = qty + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
 	('quantity', 'UPDATE ledger.position SET trades = trades + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
 	('quantity', 'DELETE FROM ledger.position WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),

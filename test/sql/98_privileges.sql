@@ -98,6 +98,7 @@ UPDATE ledger.balance SET amount = 0;
 
 SET SESSION AUTHORIZATION regress_risk_office;
 SELECT book_id, payers FROM risk.pay_funding(9801, 0.0001, clock_timestamp(), 98);
+SELECT entries > 5 AS sealed FROM risk.seal(98);
 
 SET SESSION AUTHORIZATION regress_risk_desk;
 SELECT account_id, balance, initial_margin, order_reserve FROM ledger.account_risk WHERE book_id = 98 AND account_id > 0 ORDER BY account_id;

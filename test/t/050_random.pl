@@ -1,7 +1,8 @@
 # Random statements against two books: trades that net and trades that do not,
 # transfers of every kind, marks that jump, accounts that freeze and close,
-# savepoints, prepared transactions, constraints made immediate.  Whatever is
-# refused, the books stay right and no trader is below zero.
+# savepoints, prepared transactions, constraints made immediate, margin groups.
+# Whatever is refused, the books stay right and no trader is below zero; and
+# what account_risk says can be withdrawn, can be, and not a unit more.
 #
 # RISK_SEED repeats a run, RISK_RUNS asks for more of them.
 
@@ -36,13 +37,21 @@ sub schema_of_the_run
 		'INSERT INTO ledger.margin_tier VALUES (1, 0, 0.01, 50), (1, 10000, 0.02, 20), (2, 0, 0.005, 100)',
 		'INSERT INTO ledger.mark_price (instrument_id, price) VALUES (1, 100), (2, 5000)',
 		"SELECT risk.create_book(2, 'two')",
-		"UPDATE ledger.book SET unmatched = 'liquidity' WHERE book_id = 2");
+		"UPDATE ledger.book SET unmatched = 'liquidity' WHERE book_id = 2",
+		"INSERT INTO ledger.policy (policy_code, stages, collateral_group)
+		 VALUES ('group', ARRAY['own', 'fund', 'house'], true), ('strict_group', ARRAY['own', 'reject'], true)",
+		"INSERT INTO ledger.index_price (asset_code, price) VALUES ('USDT', 1), ('JPY', 0.0068)",
+		sprintf("INSERT INTO ledger.collateral VALUES ('USDT', %s), ('JPY', 0.07, NULL)", pick('0, NULL', '0.02, 100')));
 	for my $book (1, 2)
 	{
 		push @sql,
 		  "INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code)
 		   SELECT $book, g, 'USDT', CASE WHEN g % 7 = 0 THEN 'strict' ELSE 'electra' END FROM generate_series(1, 20) g",
 		  "INSERT INTO ledger.account (book_id, account_id, asset_code) SELECT $book, g, 'JPY' FROM generate_series(21, 30) g",
+		  # every third account has an owner with a margin group: some of one asset, some of two
+		  "UPDATE ledger.account SET owner_id = 'owner ' || account_id % 4,
+				  policy_code = CASE policy_code WHEN 'strict' THEN 'strict_group' ELSE 'group' END
+			WHERE book_id = $book AND account_id > 0 AND account_id % 3 = 0",
 		  "SELECT count(risk.deposit(g, 100 + g * 37, $book)) FROM generate_series(1, 30) g",
 		  sprintf("SELECT risk.deposit(risk.system_account($book, 'insurance_fund', 'USDT'), %d, $book)", pick(50, 1000, 100000)),
 		  sprintf("SELECT risk.deposit(risk.system_account($book, 'liquidity', 'USDT'), %d, $book)", pick(1, 1000, 100000));
@@ -154,7 +163,24 @@ for my $seed ($first_seed .. $first_seed + $runs - 1)
 		push @sql, random_statements($number);
 		push @sql, $proof if $number % 20 == 0;
 	}
-	push @sql, "SELECT 'RESETS', count(*) FROM ledger.reset";
+	push @sql, <<'SQL',
+CREATE FUNCTION pg_temp.withdrawn(book_id int, account_id bigint, amount numeric) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM risk.withdraw(account_id, amount, book_id);
+	RAISE SQLSTATE 'Z0001';
+EXCEPTION
+	WHEN SQLSTATE 'Z0001' THEN RETURN 'yes';
+	WHEN check_violation OR object_not_in_prerequisite_state THEN RETURN 'no';
+END
+$$
+SQL
+	  "SELECT 'WRONG', 'withdrawable', r.book_id, r.account_id, r.withdrawable, pg_temp.withdrawn(r.book_id, r.account_id, r.withdrawable)
+		 FROM ledger.account_risk r JOIN ledger.asset s USING (asset_code)
+		WHERE r.account_id > 0
+		  AND (trunc(r.withdrawable, s.scale) > 0 AND pg_temp.withdrawn(r.book_id, r.account_id, trunc(r.withdrawable, s.scale)) <> 'yes'
+			   OR pg_temp.withdrawn(r.book_id, r.account_id, trunc(r.withdrawable, s.scale) + ('1e-' || s.scale)::numeric) <> 'no')",
+	  "SELECT 'RESETS', count(*) FROM ledger.reset",
+	  "SELECT 'EXCHANGES', count(*) FROM ledger.exchange WHERE asset_code <> from_asset";
 
 	my ($stdout, $stderr);
 	$node->psql("random$seed", "\\set VERBOSITY sqlstate\n" . join(";\n", @sql) . ";\n",
@@ -166,6 +192,8 @@ for my $seed ($first_seed .. $first_seed + $runs - 1)
 	is("@defects", '', "seed $seed: nothing failed that may not");
 	my ($resets) = $stdout =~ /^RESETS\|(\d+)/m;
 	cmp_ok($resets // 0, '>', 0, "seed $seed: $resets resets");
+	my ($exchanges) = $stdout =~ /^EXCHANGES\|(\d+)/m;
+	cmp_ok($exchanges // 0, '>', 0, "seed $seed: $exchanges exchanges between assets");
 }
 
 $node->stop;

@@ -55,6 +55,11 @@ is( $node->safe_psql('copy', "SELECT check_name, violations FROM risk.verify_sea
 	"head|0\nseals|0\nsealed_entries|0",
 	'and have the head that was noted');
 
+# a seal of what came in since, though the transactions here have other numbers
+$node->safe_psql('copy', 'SELECT risk.deposit(3, 1), risk.deposit(9, 1)');
+is($node->safe_psql('copy', 'SELECT entries, total_entries - (SELECT count(*) FROM ledger.entry) FROM risk.seal()'),
+	'4|0', 'the next seal has what is new');
+
 # by tools that are not of the database: COPY BINARY has a header of 19 bytes and a trailer of 2
 my $entries = 'SELECT * FROM ledger.entry WHERE account_id = 5 AND seq > 1 ORDER BY seq';
 SKIP:
