@@ -32,6 +32,7 @@ OBJS = \
 	src/leverage.o \
 	src/wiring.o \
 	src/trigger_rows.o \
+	src/idempotency.o \
 	src/guard.o \
 	src/guarded_table.o \
 	src/seal.o \
@@ -45,7 +46,11 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/trade.o \
+	src/open_hold.o \
 	src/transfer.o \
+	src/hold.o \
+	src/batch.o \
+	src/journal.o \
 	src/reserve.o \
 	src/setting.o \
 	src/invariant.o \
@@ -66,6 +71,8 @@ SQL_PARTS = \
 	sql/volatility.sql \
 	sql/books.sql \
 	sql/transfer_rules.sql \
+	sql/journal.sql \
+	sql/hold.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
 	sql/floor.sql \

@@ -99,39 +99,42 @@ $function$;
 COMMENT ON FUNCTION risk.asset_of(int, bigint) IS
 	'The asset that an account holds. 23503 when there is no such account.';
 
+CREATE FUNCTION risk.original_of_key(book_id int, idempotency_key text) RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT i.id FROM ledger.idempotency i
+	 WHERE i.book_id = $1 AND i.idempotency_key = $2
+$function$;
+COMMENT ON FUNCTION risk.original_of_key(int, text) IS
+	'The number of the row that an idempotency key of a book stands for, a transfer_id, trade_id, journal_id or hold_id as ledger.idempotency.kind says; NULL when the key is free.';
+
 CREATE FUNCTION risk.transfer_once(
-	book_id int, from_account bigint, to_account bigint, amount numeric, kind text, idempotency_key text)
+	book_id int, from_account bigint, to_account bigint, amount numeric, kind text, idempotency_key text,
+	hold_id bigint DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
 	posted bigint;
-	original ledger.transfer;
+	violated text;
 BEGIN
-	BEGIN
-		INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind, idempotency_key)
-		VALUES (transfer_once.book_id, transfer_once.from_account, transfer_once.to_account,
-				transfer_once.amount, transfer_once.kind, transfer_once.idempotency_key)
-		RETURNING transfer_id INTO posted;
-		RETURN posted;
-	EXCEPTION WHEN unique_violation THEN
-		SELECT t.* INTO original
-		  FROM ledger.idempotency i
-		  JOIN ledger.transfer t ON t.book_id = i.book_id AND t.transfer_id = i.id
-		 WHERE i.book_id = transfer_once.book_id AND i.idempotency_key = transfer_once.idempotency_key
-		   AND i.kind = 'transfer';
-		IF (original.from_account, original.to_account, original.amount, original.kind)
-			IS DISTINCT FROM (transfer_once.from_account, transfer_once.to_account,
-							  transfer_once.amount, transfer_once.kind) THEN
-			RAISE;
-		END IF;
-		RETURN original.transfer_id;
-	END;
+	INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind, idempotency_key, hold_id)
+	VALUES (transfer_once.book_id, transfer_once.from_account, transfer_once.to_account,
+			transfer_once.amount, transfer_once.kind, transfer_once.idempotency_key, transfer_once.hold_id)
+	RETURNING transfer_id INTO posted;
+	RETURN posted;
+EXCEPTION WHEN unique_violation THEN
+	GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+	IF violated <> 'idempotency_key' THEN
+		RAISE;
+	END IF;
+	RETURN risk.original_of_key(transfer_once.book_id, transfer_once.idempotency_key);
 END
 $function$;
-COMMENT ON FUNCTION risk.transfer_once(int, bigint, bigint, numeric, text, text) IS
-	'Inserts a transfer and returns its transfer_id; for a key that was used for the same transfer, the original''s. 23505 when the key was used for another one.';
+COMMENT ON FUNCTION risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint) IS
+	'Inserts a transfer, one that captures a hold where hold_id is given, and returns its transfer_id; for a key that was used for the same transfer, the original''s. 23505 when the key was used for anything else, with the difference in the detail.';
 
 CREATE FUNCTION risk.deposit(account_id bigint, amount numeric, book_id int DEFAULT 1, idempotency_key text DEFAULT NULL)
 RETURNS bigint
@@ -155,8 +158,40 @@ $function$;
 COMMENT ON FUNCTION risk.withdraw(bigint, numeric, int, text) IS
 	'Moves amount out of an account and returns the transfer_id. 23514 beyond what the account can spare: balance, less losses not yet realised, less initial margin and what open orders hold.';
 
+CREATE FUNCTION risk.book_trade(
+	account_id bigint, instrument_id int, side text, qty numeric, price numeric, execution_id bigint,
+	fee numeric DEFAULT 0, kind text DEFAULT 'trade', executed_at timestamptz DEFAULT NULL,
+	book_id int DEFAULT 1, idempotency_key text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	posted bigint;
+	violated text;
+BEGIN
+	INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id, fee, kind,
+							  executed_at, idempotency_key)
+	VALUES (book_trade.book_id, book_trade.account_id, book_trade.instrument_id, book_trade.side, book_trade.qty,
+			book_trade.price, book_trade.execution_id, book_trade.fee, book_trade.kind,
+			coalesce(book_trade.executed_at, statement_timestamp()), book_trade.idempotency_key)
+	RETURNING trade_id INTO posted;
+	RETURN posted;
+EXCEPTION WHEN unique_violation THEN
+	GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+	IF violated <> 'idempotency_key' THEN
+		RAISE;
+	END IF;
+	RETURN risk.original_of_key(book_trade.book_id, book_trade.idempotency_key);
+END
+$function$;
+COMMENT ON FUNCTION risk.book_trade(bigint, int, text, numeric, numeric, bigint, numeric, text, timestamptz, int, text) IS
+	'Inserts one side of an execution and returns its trade_id; for a key that was used for the same trade, the original''s. The other side belongs into the same transaction. executed_at: NULL is now; it is not compared. 23505 when the key was used for anything else, with the difference in the detail.';
+
 REVOKE ALL ON FUNCTION
+	risk.original_of_key(int, text),
+	risk.book_trade(bigint, int, text, numeric, numeric, bigint, numeric, text, timestamptz, int, text),
 	risk.open_system_accounts(int, text), risk.open_system_accounts(),
-	risk.create_book(int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text),
+	risk.create_book(int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint),
 	risk.deposit(bigint, numeric, int, text), risk.withdraw(bigint, numeric, int, text)
 FROM PUBLIC;

@@ -64,15 +64,17 @@ BEGIN
 				   sum(m.unmarked) AS unmarked,
 				   sum(m.amount + m.unrealized_pnl) AS equity,
 				   sum(m.requirement) AS requirement,
-				   sum(least(risk.withdrawable(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve),
-							 risk.free_collateral(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve))) AS net
+				   sum(least(risk.withdrawable(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds),
+							 risk.free_collateral(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds))) AS net
 			  FROM (SELECT a.book_id, a.owner_id, a.account_id, a.asset_code, s.scale, b.amount, b.floor,
 						   count(*) FILTER (WHERE v.instrument_id IS NOT NULL AND v.mark_price IS NULL) AS unmarked,
 						   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 						   coalesce(sum(v.initial_margin), 0) AS initial_margin,
 						   coalesce(sum(v.liquidation_requirement), 0) AS requirement,
 						   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
-									  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
+									  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,
+						   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
+									  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds
 					  FROM ledger.account a
 					  JOIN ledger.asset s ON s.asset_code = a.asset_code
 					  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
@@ -94,7 +96,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.margin_group.unmarked IS 'How many positions without a mark they have. Above 0: nothing can be withdrawn from the group.';
 	COMMENT ON COLUMN ledger.margin_group.equity IS 'Their balances with profits and losses not yet realised.';
 	COMMENT ON COLUMN ledger.margin_group.requirement IS 'Maintenance margins and liquidation fees of their open positions.';
-	COMMENT ON COLUMN ledger.margin_group.net IS 'What they can spare, by risk.withdrawable(), less what the others of them lack for initial margin and open orders. Below zero: what they lack together.';
+	COMMENT ON COLUMN ledger.margin_group.net IS 'What they can spare, by risk.withdrawable(), less what the others of them lack for initial margin, open orders and holds. Below zero: what they lack together.';
 	COMMENT ON COLUMN ledger.margin_group.haircut IS 'The part of the index price that does not count. NULL: the asset is no collateral.';
 	COMMENT ON COLUMN ledger.margin_group.cap IS 'The most of the asset that counts. NULL: all.';
 	COMMENT ON COLUMN ledger.margin_group.index_price IS 'What one unit is worth in the unit of account. NULL: unknown; what is in the asset counts for nothing then.';

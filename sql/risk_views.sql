@@ -331,7 +331,7 @@ BEGIN
 	CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve) + e.collateral AS free_collateral,
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) + e.collateral AS free_collateral,
 		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 OR g.unmarked > 0 THEN 0
 				ELSE greatest(e.withdrawable + least(e.collateral, 0), 0)
 		   END AS withdrawable,
@@ -345,7 +345,8 @@ BEGIN
 		   coalesce(risk.is_liquidatable(coalesce(e.group_equity, e.equity), coalesce(e.group_requirement, e.requirement),
 										 r.liquidation_trigger), false) AS liquidatable,
 		   e.collateral, e.group_equity, e.group_requirement,
-		   trim_scale(risk.margin_level(e.group_equity, e.group_requirement)) AS group_level
+		   trim_scale(risk.margin_level(e.group_equity, e.group_requirement)) AS group_level,
+		   r.holds
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -363,7 +364,9 @@ BEGIN
 				   -- one policy for all positions; NULL without one
 				   min(v.liquidation_trigger) AS liquidation_trigger,
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
-							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve
+							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,
+				   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
+							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds
 			  FROM ledger.account a
 			 CROSS JOIN LATERAL (
 				SELECT n.amount, n.floor FROM ledger.balance n
@@ -390,14 +393,14 @@ BEGIN
 			   w.withdrawable,
 			   CASE WHEN r.in_group
 					THEN g.net - least(w.withdrawable, risk.free_collateral(r.balance - r.floor, r.unrealized_pnl,
-																		   r.initial_margin, r.order_reserve))
+																		   r.initial_margin, r.order_reserve, r.holds))
 						 + greatest(risk.collateral_share(g.rest, coalesce(g.index_price, 0), coalesce(g.haircut, 1), g.scale),
 									-g.cap)
 					ELSE 0 END AS collateral,
 			   CASE WHEN g.index_price IS NOT NULL THEN g.equity END AS group_equity,
 			   CASE WHEN g.index_price IS NOT NULL THEN g.requirement END AS group_requirement
 		  FROM (SELECT risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
-										 r.order_reserve) AS withdrawable
+										 r.order_reserve, r.holds) AS withdrawable
 				OFFSET 0) w
 		OFFSET 0) e;
 
@@ -413,13 +416,14 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
-	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders hold, as far as it is above the floor, and less what it has to hold for its margin group. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or while it or a member of its group has a position without a mark.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders and holds keep, as far as it is above the floor, and less what it has to hold for its margin group. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or while it or a member of its group has a position without a mark.';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100, but in a margin group group_level tells. NULL without a requirement.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
+	COMMENT ON COLUMN ledger.account_risk.holds IS 'What the open holds of the account keep.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_fee IS 'Sum over the open positions, before it is rounded to be charged.';

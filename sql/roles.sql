@@ -15,10 +15,20 @@ AS $function$
 		('reader', 'USAGE', 'SCHEMA', 'ledger'),
 		('reader', 'SELECT', 'ALL TABLES IN SCHEMA', 'ledger'),
 
-		('writer', 'INSERT', 'TABLE', 'ledger.trade, ledger.transfer'),
+		('writer', 'INSERT', 'TABLE', 'ledger.trade, ledger.transfer, ledger.journal, ledger.hold, ledger.hold_release'),
 		('writer', 'INSERT, UPDATE', 'TABLE', 'ledger.mark_price, ledger.index_price'),
 		('writer', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.order_reserve, ledger.margin_setting'),
-		('writer', 'EXECUTE', 'FUNCTION', 'risk.transfer_once(int, bigint, bigint, numeric, text, text)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.original_of_key(int, text)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.book_trade(bigint, int, text, numeric, numeric, bigint, numeric, text, timestamptz, int, text)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.post(int, bigint[], numeric[], text, text, timestamptz, jsonb)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.post_batch(int, bigint[], bigint[], numeric[], text[], text[], text)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.post_batch_into(regclass, int, bigint[], bigint[], numeric[], text[], text[], text)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.hold(bigint, numeric, text, timestamptz, text, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.request_withdrawal(bigint, numeric, timestamptz, text, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.capture(bigint, numeric, bigint, text, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.release(bigint, numeric, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.expire_holds(int)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.deposit(bigint, numeric, int, text)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.withdraw(bigint, numeric, int, text)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.add_margin(bigint, numeric, int, text)'),
@@ -52,7 +62,7 @@ AS $function$
 	   ) AS r(part, role_name) ON r.part = p.part
 $function$;
 COMMENT ON FUNCTION risk.role_privileges() IS
-	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, mark and index prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings, folds and seals; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
+	'What risk.grant_roles() grants: role, privileges, kind of object and objects, each as GRANT takes them. risk_reader reads all tables; risk_writer also writes trades, transfers, journals, holds, mark and index prices, order reserves and margin settings; risk_operator reads, opens accounts and changes their state, and sets policies, limits, floors and fundings; risk_owner does all of it, and makes assets, instruments, books and transfer rules.';
 
 CREATE FUNCTION risk.make_role(role_name text, purpose text) RETURNS boolean
 LANGUAGE plpgsql
@@ -150,12 +160,13 @@ BEGIN
 					WHEN 'account' THEN 'owner_id = current_user'
 					WHEN 'position_limit' THEN 'owner_id IS NULL OR owner_id = current_user'
 					WHEN 'transfer' THEN format(own_accounts, 'from_account') || ' OR ' || format(own_accounts, 'to_account')
+					WHEN 'journal' THEN 'EXISTS (SELECT FROM ledger.account a WHERE a.book_id = journal.book_id AND a.account_id = ANY (accounts) AND a.owner_id = current_user)'
 					ELSE format(own_accounts, 'account_id')
 			   END AS own_rows
 		  FROM pg_class c
 		 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 		   AND c.relname <> 'wiring'
-		   AND (c.relname IN ('transfer', 'position_limit')
+		   AND (c.relname IN ('transfer', 'journal', 'position_limit')
 				OR EXISTS (SELECT FROM pg_attribute t
 							WHERE t.attrelid = c.oid AND t.attname = 'account_id' AND NOT t.attisdropped))
 		 ORDER BY c.relname

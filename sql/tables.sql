@@ -347,10 +347,108 @@ BEGIN
 			CHECK (kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee')),
 		idempotency_key text,
 		who text NOT NULL DEFAULT session_user,
+		hold_id bigint CHECK (hold_id > 0),
 		PRIMARY KEY (book_id, transfer_id, period)
 	);
 	COMMENT ON TABLE ledger.transfer IS
-		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. Append-only.';
+		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. A row whose idempotency_key is used already is 23505, with what the key stands for in the detail: ON CONFLICT cannot be of use, since the row itself is new; the posting functions return the original. Append-only.';
+
+	COMMENT ON COLUMN ledger.transfer.hold_id IS 'The hold of from_account that it captures, in part or whole; NULL: none.';
+
+	CREATE TABLE IF NOT EXISTS ledger.hold (
+		book_id int NOT NULL DEFAULT 1,
+		hold_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		account_id bigint NOT NULL,
+		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		expires_at timestamptz CHECK (expires_at < '10000-01-01 UTC'),
+		amount numeric NOT NULL,
+		purpose text NOT NULL DEFAULT '',
+		idempotency_key text,
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (book_id, hold_id)
+	);
+	COMMENT ON TABLE ledger.hold IS
+		'Money of a trader that stays on the account and is promised: a withdrawal that was asked for, say. An INSERT makes the hold, and is refused (23514) beyond what the account can spare. A transfer that names the hold captures it, a row in ledger.hold_release gives it back; what is left is in ledger.open_hold. A loss may take the money all the same: a hold keeps it from choices, not from facts. Append-only.';
+	COMMENT ON COLUMN ledger.hold.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.hold.hold_id IS 'Its number.';
+	COMMENT ON COLUMN ledger.hold.account_id IS 'The trader''s account.';
+	COMMENT ON COLUMN ledger.hold.posted_at IS 'When it was made.';
+	COMMENT ON COLUMN ledger.hold.expires_at IS 'From when on it cannot be captured; it keeps the money until risk.expire_holds() gives it back. NULL: it does not expire.';
+	COMMENT ON COLUMN ledger.hold.amount IS 'How much, in units of the account''s asset.';
+	COMMENT ON COLUMN ledger.hold.purpose IS 'What for.';
+	COMMENT ON COLUMN ledger.hold.idempotency_key IS 'A key that makes it be made once; NULL: none.';
+	COMMENT ON COLUMN ledger.hold.who IS 'Who inserted it; set by the database.';
+
+	CREATE TABLE IF NOT EXISTS ledger.hold_release (
+		book_id int NOT NULL DEFAULT 1,
+		release_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		hold_id bigint NOT NULL,
+		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		amount numeric,
+		kind text NOT NULL DEFAULT 'release' CHECK (kind IN ('release', 'expiry')),
+		reason text NOT NULL DEFAULT '',
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (book_id, release_id)
+	);
+	COMMENT ON TABLE ledger.hold_release IS
+		'What was given back of holds. An INSERT gives it back. Append-only.';
+	COMMENT ON COLUMN ledger.hold_release.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.hold_release.release_id IS 'Its number.';
+	COMMENT ON COLUMN ledger.hold_release.hold_id IS 'The hold.';
+	COMMENT ON COLUMN ledger.hold_release.posted_at IS 'When it was given back.';
+	COMMENT ON COLUMN ledger.hold_release.amount IS 'How much; NULL: all that was left.';
+	COMMENT ON COLUMN ledger.hold_release.kind IS 'release: somebody wanted it; expiry: its time had come.';
+	COMMENT ON COLUMN ledger.hold_release.reason IS 'Why.';
+	COMMENT ON COLUMN ledger.hold_release.who IS 'Who inserted it; set by the database.';
+
+	CREATE TABLE IF NOT EXISTS ledger.open_hold (
+		book_id int NOT NULL,
+		account_id bigint NOT NULL,
+		hold_id bigint NOT NULL,
+		remaining numeric NOT NULL CHECK (remaining > 0),
+		expires_at timestamptz,
+		PRIMARY KEY (book_id, account_id, hold_id)
+	) WITH (fillfactor = 50);
+	CREATE INDEX IF NOT EXISTS open_hold_expires_at
+		ON ledger.open_hold (expires_at) WHERE expires_at IS NOT NULL;
+	COMMENT ON TABLE ledger.open_hold IS
+		'What holds still keep: one row for each that has something left. Written by posting only.';
+	COMMENT ON COLUMN ledger.open_hold.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.open_hold.account_id IS 'The account of the hold.';
+	COMMENT ON COLUMN ledger.open_hold.hold_id IS 'The hold.';
+	COMMENT ON COLUMN ledger.open_hold.remaining IS 'Its amount, less what was captured and released.';
+	COMMENT ON COLUMN ledger.open_hold.expires_at IS 'As the hold says.';
+
+	CREATE TABLE IF NOT EXISTS ledger.journal (
+		book_id int NOT NULL DEFAULT 1,
+		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
+		journal_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		effective_at timestamptz
+			CHECK (effective_at >= '0001-01-01 UTC' AND effective_at < '10000-01-01 UTC'),
+		accounts bigint[] NOT NULL,
+		amounts numeric[] NOT NULL,
+		kind text NOT NULL DEFAULT 'journal' CHECK (kind IN ('journal', 'adjustment')),
+		idempotency_key text,
+		metadata jsonb NOT NULL DEFAULT '{}',
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (book_id, journal_id, period),
+		CONSTRAINT journal_has_two_legs_or_more
+			CHECK ((array_ndims(accounts) = 1 AND array_ndims(amounts) = 1
+					AND cardinality(accounts) = cardinality(amounts) AND cardinality(accounts) >= 2
+					AND array_position(accounts, NULL) IS NULL AND array_position(amounts, NULL) IS NULL) IS TRUE)
+	);
+	COMMENT ON TABLE ledger.journal IS
+		'Money moved between any number of accounts of one book. An INSERT posts it, one entry for each leg; risk.post() returns the balances after. The amounts of each asset sum to zero (23514). Append-only.';
+	COMMENT ON COLUMN ledger.journal.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.journal.period IS 'The day on which it was inserted, in UTC; set by the database.';
+	COMMENT ON COLUMN ledger.journal.journal_id IS 'Its number, the cause of its entries.';
+	COMMENT ON COLUMN ledger.journal.effective_at IS 'When it counts from, for statements; NULL: when it was posted.';
+	COMMENT ON COLUMN ledger.journal.accounts IS 'The account of each leg: two legs or more. An account may have several, each makes an entry.';
+	COMMENT ON COLUMN ledger.journal.amounts IS 'What each account gets (above zero) or gives, in units of its asset; never zero.';
+	COMMENT ON COLUMN ledger.journal.kind IS 'journal: a choice, refused (23514) when an account cannot spare what its legs together take out of it; adjustment: a fact, whose shortfall is never the insurance fund''s, and which does not move money between traders.';
+	COMMENT ON COLUMN ledger.journal.idempotency_key IS 'A key that makes it be posted once; NULL: none.';
+	COMMENT ON COLUMN ledger.journal.metadata IS 'Anything that the caller wants to keep with it.';
+	COMMENT ON COLUMN ledger.journal.who IS 'Who inserted it; set by the database.';
 
 	CREATE TABLE IF NOT EXISTS ledger.trade (
 		book_id int NOT NULL DEFAULT 1,
@@ -367,6 +465,7 @@ BEGIN
 		fee numeric NOT NULL DEFAULT 0,
 		kind text NOT NULL DEFAULT 'trade'
 			CHECK (kind IN ('trade', 'liquidation', 'mirror', 'takeover')),
+		idempotency_key text,
 		PRIMARY KEY (book_id, trade_id, period)
 	);
 	-- A funding looks for the latest trades.  This index is a few pages and an
@@ -374,7 +473,7 @@ BEGIN
 	CREATE INDEX IF NOT EXISTS trade_executed_at
 		ON ledger.trade USING brin (executed_at) WITH (autosummarize = on);
 	COMMENT ON TABLE ledger.trade IS
-		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. Append-only.';
+		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,
@@ -391,7 +490,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal (
 		book_id int NOT NULL,
@@ -446,10 +545,16 @@ BEGIN
 		idempotency_key text NOT NULL,
 		kind text NOT NULL,
 		id bigint NOT NULL,
+		digest bytea NOT NULL,
 		PRIMARY KEY (book_id, idempotency_key)
 	);
 	COMMENT ON TABLE ledger.idempotency IS
-		'The keys that were given, and the row each of them stands for.';
+		'The keys that were given, one namespace for a book, and the row each of them stands for. Rows without a key are not here. Written by posting only. Append-only.';
+	COMMENT ON COLUMN ledger.idempotency.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.idempotency.idempotency_key IS 'The key.';
+	COMMENT ON COLUMN ledger.idempotency.kind IS 'The table of the row: transfer, trade, journal or hold.';
+	COMMENT ON COLUMN ledger.idempotency.id IS 'Its transfer_id, trade_id, journal_id or hold_id.';
+	COMMENT ON COLUMN ledger.idempotency.digest IS 'SHA-256 over the kind and what the caller chose of the row, each as text in its shortest form after its length in bytes (4 bytes, the highest first; ffffffff for NULL). transfer: from_account, to_account, amount, kind, hold_id. hold: account_id, amount, purpose, expires_at. trade: account_id, execution_id, instrument_id, side, qty, price, fee, kind. journal: accounts, amounts, kind, effective_at, metadata. Times that have a default are not in it: they differ whenever somebody tries again.';
 
 	CREATE TABLE IF NOT EXISTS ledger.position (
 		book_id int NOT NULL,
@@ -708,6 +813,10 @@ BEGIN
 		from_kind text,
 		to_kind text,
 		transfer_rule int,
+		journal date,
+		hold bigint,
+		hold_release bigint,
+		open_hold bigint,
 		exchange date,
 		collateral text,
 		index_price text,
@@ -739,6 +848,10 @@ BEGIN
 		FOREIGN KEY (position_limit) REFERENCES ledger.position_limit,
 		FOREIGN KEY (book_id, account_id, added_risk) REFERENCES ledger.added_risk,
 		FOREIGN KEY (rule_kind, from_kind, to_kind, transfer_rule) REFERENCES ledger.transfer_rule,
+		FOREIGN KEY (book_id, row_id, journal) REFERENCES ledger.journal,
+		FOREIGN KEY (book_id, hold) REFERENCES ledger.hold,
+		FOREIGN KEY (book_id, hold_release) REFERENCES ledger.hold_release,
+		FOREIGN KEY (book_id, account_id, open_hold) REFERENCES ledger.open_hold,
 		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
 		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
 		FOREIGN KEY (index_price) REFERENCES ledger.index_price

@@ -11,6 +11,21 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_transfers';
 COMMENT ON FUNCTION risk.post_transfers() IS
 	'Posts the rows that a statement inserted into ledger.transfer.';
 
+CREATE FUNCTION risk.post_journals() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_journals';
+COMMENT ON FUNCTION risk.post_journals() IS
+	'Posts the rows that a statement inserted into ledger.journal.';
+
+CREATE FUNCTION risk.post_holds() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_holds';
+COMMENT ON FUNCTION risk.post_holds() IS
+	'Judges the rows that a statement inserted into ledger.hold, and opens them.';
+
+CREATE FUNCTION risk.post_hold_releases() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_hold_releases';
+COMMENT ON FUNCTION risk.post_hold_releases() IS
+	'Gives back what the rows say that a statement inserted into ledger.hold_release.';
+
 CREATE FUNCTION risk.initial_floor(kind text) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -194,6 +209,8 @@ BEGIN
 						WHERE b.book_id = n.book_id AND b.account_id = n.account_id AND b.amount <> 0)
 			OR EXISTS (SELECT FROM ledger.position p
 						WHERE p.book_id = n.book_id AND p.account_id = n.account_id AND p.qty <> 0)
+			OR EXISTS (SELECT FROM ledger.open_hold h
+						WHERE h.book_id = n.book_id AND h.account_id = n.account_id)
 			OR EXISTS (SELECT FROM ledger.account c
 						WHERE c.book_id = n.book_id AND c.parent_id = n.account_id AND c.status <> 'closed'))
 	 ORDER BY n.book_id, n.account_id LIMIT 1;
@@ -203,9 +220,9 @@ BEGIN
 				  DETAIL = CASE WHEN EXISTS (SELECT FROM ledger.account c
 											WHERE c.book_id = busy.book_id AND c.parent_id = busy.account_id AND c.status <> 'closed')
 							THEN 'It has a child account that is not closed.'
-							WHEN busy.kind = 'trader' THEN 'It has a balance or an open position.'
+							WHEN busy.kind = 'trader' THEN 'It has a balance, an open position or an open hold.'
 							ELSE format('It is the %s account of the book.', busy.kind) END,
-				  HINT = CASE busy.kind WHEN 'trader' THEN 'Close the positions and withdraw the balance first.'
+				  HINT = CASE busy.kind WHEN 'trader' THEN 'Close the positions, release the holds and withdraw the balance first.'
 							ELSE 'Accounts of the venue itself stay open.' END;
 	END IF;
 
@@ -254,6 +271,9 @@ AS $function$
 			-- of the other side arrive posted
 			('trade', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_trades'),
 			('transfer', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_transfers'),
+			('journal', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_journals'),
+			('hold', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_holds'),
+			('hold_release', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_hold_releases'),
 			('account', 'open_balance', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'open_balances'),
 			('order_reserve', 'check_insert', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
 			('order_reserve', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_order_reserves'),
@@ -282,7 +302,7 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
@@ -290,7 +310,8 @@ AS $function$
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range']) AS n(name)
+							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
+							'journal', 'hold', 'hold_release']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 	  ) AS t
 $function$;
@@ -324,7 +345,8 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 	'Makes the triggers of a ledger that are missing and puts all of them in their mode. Called by risk.install().';
 
 REVOKE ALL ON FUNCTION
-	risk.post_trades(), risk.post_transfers(), risk.open_balances(),
+	risk.post_trades(), risk.post_transfers(), risk.post_journals(),
+	risk.post_holds(), risk.post_hold_releases(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
 	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),

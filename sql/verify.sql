@@ -22,8 +22,8 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'instrument',
-						'margin_scale', 'margin_setting', 'mark_price', 'order_reserve', 'policy', 'position', 'reset', 'settlement',
+	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
+						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'settlement',
 						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
@@ -140,7 +140,7 @@ BEGIN
 			 GROUP BY e.book_id, e.kind, e.cause
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
-								  'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
+								  'journal', 'adjustment', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
 								  'funding', 'late_funding', 'fold', 'exchange')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
@@ -197,6 +197,82 @@ BEGIN
 								WHERE r.kind = t.kind AND r.from_kind = f.kind AND r.to_kind = o.kind AND r.allowed)
 			   AND (verify.book_id IS NULL OR t.book_id = verify.book_id)
 			 ORDER BY t.book_id, t.transfer_id
+			 LIMIT 1) v;
+
+	-- The same for journals, whose legs sum to zero in each asset.
+	RETURN QUERY
+	SELECT 'journals', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, journal %s%s: %s', f.book_id, f.journal_id, f.place, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.journal_id, format(', account %s', u.account_id) AS place,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT j.book_id, j.journal_id, j.kind, l.account_id,
+								   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.journal j
+							 CROSS JOIN LATERAL unnest(j.accounts, j.amounts) AS l(account_id, amount)
+							 WHERE verify.book_id IS NULL OR j.book_id = verify.book_id
+							UNION ALL
+							SELECT e.book_id, e.cause, e.kind, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind IN ('journal', 'adjustment')
+							   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+					 GROUP BY u.book_id, u.journal_id, u.account_id, u.kind
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT j.book_id, j.journal_id, '', format('its legs in %s sum to %s', a.asset_code, sum(l.amount))
+					  FROM ledger.journal j
+					 CROSS JOIN LATERAL unnest(j.accounts, j.amounts) AS l(account_id, amount)
+					  LEFT JOIN ledger.account a ON a.book_id = j.book_id AND a.account_id = l.account_id
+					 WHERE verify.book_id IS NULL OR j.book_id = verify.book_id
+					 GROUP BY j.book_id, j.journal_id, a.asset_code
+					HAVING sum(l.amount) <> 0) f
+			 ORDER BY f.book_id, f.journal_id, f.place, f.fault
+			 LIMIT 1) v;
+
+	-- A key stands for one row, which is what it was when the key was given:
+	-- each field after its length in bytes, as ledger.idempotency.digest says.
+	RETURN QUERY
+	SELECT 'idempotency', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, key "%s": %s', f.book_id, f.idempotency_key, f.fault) AS offender
+			  FROM (SELECT book_id, idempotency_key,
+						   CASE WHEN r.id IS NULL THEN format('%s %s is missing, or has another key', kind, i.id)
+								WHEN i.id IS NULL THEN format('%s %s has a key that is not recorded', kind, r.id)
+								WHEN i.id <> r.id THEN format('it stands for %s %s, and %s %s has it', kind, i.id, kind, r.id)
+								WHEN i.digest <> sha256(d.bytes) THEN format('%s %s is not what the key was given for', kind, r.id)
+						   END AS fault
+					  FROM ledger.idempotency i
+					  FULL JOIN (
+						SELECT t.book_id, t.idempotency_key, 'transfer' AS kind, t.transfer_id AS id,
+							   ARRAY[t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind, t.hold_id::text] AS fields
+						  FROM ledger.transfer t WHERE t.idempotency_key IS NOT NULL
+						UNION ALL
+						SELECT t.book_id, t.idempotency_key, 'trade', t.trade_id,
+							   ARRAY[t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,
+									 trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind]
+						  FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL
+						UNION ALL
+						SELECT h.book_id, h.idempotency_key, 'hold', h.hold_id,
+							   ARRAY[h.account_id::text, trim_scale(h.amount)::text, h.purpose,
+									 to_char(h.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')]
+						  FROM ledger.hold h WHERE h.idempotency_key IS NOT NULL
+						UNION ALL
+						SELECT j.book_id, j.idempotency_key, 'journal', j.journal_id,
+							   ARRAY[j.accounts::text,
+									 (SELECT array_agg(trim_scale(u.amount) ORDER BY u.place)
+										FROM unnest(j.amounts) WITH ORDINALITY AS u(amount, place))::text,
+									 j.kind, to_char(j.effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), j.metadata::text]
+						  FROM ledger.journal j WHERE j.idempotency_key IS NOT NULL) r
+						   USING (book_id, idempotency_key, kind)
+					 CROSS JOIN LATERAL (
+						SELECT string_agg(CASE WHEN u.field IS NULL THEN '\xffffffff'
+											   ELSE int4send(octet_length(u.field)) || convert_to(u.field, getdatabaseencoding()) END,
+										  ''::bytea ORDER BY u.place) AS bytes
+						  FROM unnest(kind || r.fields) WITH ORDINALITY AS u(field, place)) d
+					 WHERE verify.book_id IS NULL OR book_id = verify.book_id) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.idempotency_key, f.fault
 			 LIMIT 1) v;
 
 	-- A fee is what the trade says.  What could not be paid of the fees of an
@@ -725,6 +801,36 @@ BEGIN
 			 WHERE f.fault IS NOT NULL
 			   AND (verify.book_id IS NULL OR r.book_id = verify.book_id)
 			 ORDER BY r.book_id, r.account_id, r.order_id
+			 LIMIT 1) v;
+
+	-- What is left of a hold is its amount, less what transfers captured and
+	-- releases gave back; a release without an amount gave back all.
+	RETURN QUERY
+	SELECT 'holds', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, hold %s: %s', f.book_id, f.hold_id, f.fault) AS offender
+			  FROM (SELECT book_id, hold_id,
+						   CASE WHEN h.account_id IS NULL THEN 'there is no such hold'
+								WHEN o.account_id <> h.account_id OR t.account_id <> h.account_id
+								THEN format('it is of account %s, and not of account %s', h.account_id,
+											CASE WHEN o.account_id <> h.account_id THEN o.account_id ELSE t.account_id END)
+								WHEN coalesce(t.captured, 0) + coalesce(r.released, 0) > h.amount
+								THEN format('%s captured and %s released of %s', coalesce(t.captured, 0), coalesce(r.released, 0), h.amount)
+								WHEN coalesce(o.remaining, 0) <> d.due THEN format('%s is left, expected %s', coalesce(o.remaining, 0), d.due)
+								WHEN o.expires_at IS DISTINCT FROM h.expires_at AND d.due <> 0
+								THEN format('it expires at %s, expected %s', o.expires_at, h.expires_at)
+						   END AS fault
+					  FROM ledger.hold h
+					  FULL JOIN ledger.open_hold o USING (book_id, hold_id)
+					  FULL JOIN (SELECT book_id, hold_id, sum(amount) AS captured, CASE WHEN min(from_account) = max(from_account) THEN max(from_account) ELSE 0 END AS account_id
+								   FROM ledger.transfer WHERE hold_id IS NOT NULL GROUP BY book_id, hold_id) t USING (book_id, hold_id)
+					  FULL JOIN (SELECT book_id, hold_id, sum(amount) AS released, bool_or(amount IS NULL) AS entirely
+								   FROM ledger.hold_release GROUP BY book_id, hold_id) r USING (book_id, hold_id)
+					 CROSS JOIN LATERAL (SELECT CASE WHEN r.entirely THEN 0
+													 ELSE h.amount - coalesce(t.captured, 0) - coalesce(r.released, 0) END AS due) d
+					 WHERE verify.book_id IS NULL OR book_id = verify.book_id) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.hold_id
 			 LIMIT 1) v;
 
 	-- a setting is what its last event says

@@ -251,7 +251,7 @@ balance_above_floor(const Member *member)
 
 /*
  * What a member has to spare for the others (above zero), or lacks for its
- * own positions and orders (below).  Profit that is not realised counts for
+ * own positions, orders and holds (below).  Profit that is not realised counts for
  * the member itself only.
  */
 static Numeric
@@ -262,10 +262,10 @@ net_of(const Member *member)
 
 	return decimal_min(margin_free_collateral(balance, requirement->unrealized_pnl,
 											  requirement->initial_margin,
-											  requirement->order_reserve, zero()),
+											  requirement->order_reserve, requirement->holds),
 					   margin_withdrawable(balance, requirement->unrealized_pnl,
 										   requirement->initial_margin,
-										   requirement->order_reserve, zero(), false));
+										   requirement->order_reserve, requirement->holds, false));
 }
 
 /*

@@ -18,9 +18,11 @@ entry_class(const char *kind)
 		{"deposit", CLASS_CHOICE},
 		{"withdrawal", CLASS_CHOICE},
 		{"transfer", CLASS_CHOICE},
+		{"journal", CLASS_CHOICE},
 		{"chargeback", CLASS_OPERATIONAL},
 		{"correction", CLASS_OPERATIONAL},
 		{"fee", CLASS_OPERATIONAL},
+		{"adjustment", CLASS_OPERATIONAL},
 		{"trade_fee", CLASS_FEE},
 	};
 
@@ -37,7 +39,19 @@ entry_cause_kind(const char *kind)
 	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
 		strcmp(kind, "late_funding") == 0)
 		return "trade";
+	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0)
+		return "journal";
 	if (strcmp(kind, "exchange") == 0)
 		return "exchange";
 	return strcmp(kind, "funding") == 0 ? "funding" : "transfer";
+}
+
+/* transfer_kind_exists: whether the table transfer knows the kind */
+bool
+transfer_kind_exists(const char *kind)
+{
+	EntryClass	class = entry_class(kind);
+
+	return (class == CLASS_CHOICE || class == CLASS_OPERATIONAL) &&
+		strcmp(entry_cause_kind(kind), "transfer") == 0;
 }

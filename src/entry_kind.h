@@ -16,5 +16,6 @@ typedef enum EntryClass
 
 extern EntryClass entry_class(const char *kind);
 extern const char *entry_cause_kind(const char *kind);
+extern bool transfer_kind_exists(const char *kind);
 
 #endif							/* RISK_ENTRY_KIND_H */

@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "utils/rel.h"
 
+#include "idempotency.h"
 #include "wiring.h"
 
 PG_FUNCTION_INFO_V1(risk_refuse_change);
@@ -32,12 +33,18 @@ operation_name(TriggerEvent event)
 		TRIGGER_FIRED_BY_DELETE(event) ? "DELETE" : "TRUNCATE";
 }
 
-/* risk.refuse_change(): nobody changes these rows, posting included. */
+/*
+ * risk.refuse_change(): nobody changes these rows, posting included.  What
+ * posting may take back is a key that it took in the same statement.
+ */
 Datum
 risk_refuse_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = before_trigger(fcinfo, "risk.refuse_change");
 
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
+		idempotency_is_forgetting())
+		return PointerGetDatum(trigger->tg_trigtuple);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),

@@ -107,8 +107,7 @@ spare(IsolatedMargin *margin, LedgerAccount *account)
 		return decimal_from_int64(0);
 	amount = margin_withdrawable(decimal_subtract(account->amount, account->floor),
 								 requirement->unrealized_pnl, requirement->initial_margin,
-								 requirement->order_reserve,
-								 decimal_from_int64(0), false);
+								 requirement->order_reserve, requirement->holds, false);
 	if (!account->in_group)
 		return amount;
 	return collateral_limit(collateral_open(margin->wiring, margin->posting, margin->book_id,
@@ -165,7 +164,11 @@ isolated_close(IsolatedMargin *margin, const IsolatedTrade *trade)
 		amount = decimal_min(spare(margin, child),
 							 margin_released(balance, trade->qty_before, trade->qty, child->scale));
 	else
-		amount = decimal_subtract(balance, requirement_of(margin, child->account_id)->order_reserve);
+	{
+		Requirement *requirement = requirement_of(margin, child->account_id);
+
+		amount = decimal_subtract(decimal_subtract(balance, requirement->order_reserve), requirement->holds);
+	}
 	move(margin, trade, child, trade->parent, amount);
 }
 

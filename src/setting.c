@@ -263,21 +263,20 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 		Numeric		backing = collateral_of(collateral, account);
 		Numeric		free = margin_free_collateral(account->amount, requirement->unrealized_pnl,
 												  requirement->initial_margin,
-												  requirement->order_reserve,
-												  decimal_from_int64(0));
+												  requirement->order_reserve, requirement->holds);
 
 		if (decimal_sign(decimal_add(free, backing)) < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_CHECK_VIOLATION),
 					 errmsg("margin_setting of account " INT64_FORMAT ", instrument %d: the equity does not cover a leverage of %s",
 							row->account_id, row->instrument_id, decimal_to_cstring(row->leverage)),
-					 errdetail("The equity is %s %s%s; the account would have to keep an initial margin of %s, and %s for open orders.",
+					 errdetail("The equity is %s %s%s; the account would have to keep an initial margin of %s, and %s for open orders and holds.",
 							   decimal_to_cstring(decimal_add(account->amount, requirement->unrealized_pnl)),
 							   account->asset_code,
 							   decimal_sign(backing) == 0 ? "" :
 							   psprintf(", and its margin group counts for %s", decimal_to_cstring(backing)),
 							   decimal_to_cstring(requirement->initial_margin),
-							   decimal_to_cstring(requirement->order_reserve)),
+							   decimal_to_cstring(decimal_add(requirement->order_reserve, requirement->holds))),
 					 errhint("Deposit more, close positions, or choose a higher leverage."),
 					 errtableconstraint(wiring->relation, "leverage")));
 	}

@@ -24,6 +24,7 @@
 
 #include "execution.h"
 #include "funding.h"
+#include "idempotency.h"
 #include "isolated.h"
 #include "margin.h"
 #include "posting.h"
@@ -44,6 +45,7 @@ typedef struct TradeRow
 	Numeric		fee;
 	char	   *kind;
 	DateADT		period;
+	char	   *idempotency_key;	/* or NULL */
 } TradeRow;
 
 typedef struct TradedInstrument
@@ -161,6 +163,32 @@ static const LedgerStatement note_unmatched = {
 		TIMESTAMPTZARRAYOID}
 };
 
+static const LedgerStatement read_trade = {
+	"SELECT t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,"
+	" trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind"
+	" FROM {trade} t WHERE t.book_id = $1 AND t.trade_id = $2",
+	2, {INT4OID, INT8OID}
+};
+
+static KeyedRow
+keyed_trade(const void *row)
+{
+	const TradeRow *trade = row;
+
+	return trade->idempotency_key == NULL ? (KeyedRow) {0} : (KeyedRow) {.key = trade->idempotency_key, .id = trade->trade_id,
+		.fields = {
+			canonical_int64(trade->account_id), canonical_int64(trade->execution_id), canonical_int64(trade->instrument_id),
+			trade->buys ? "buy" : "sell", canonical_number(trade->qty), canonical_number(trade->price),
+			canonical_number(trade->fee), trade->kind
+	}};
+}
+
+/* executed_at has a default, which nobody can tell from what a caller chose */
+static const KeyedTable keyed_trades = {
+	"trade", {"account_id", "execution_id", "instrument_id", "side", "qty", "price", "fee", "kind"},
+	keyed_trade, &read_trade
+};
+
 static HTAB *
 statement_hash(const char *name, Size keysize, Size entrysize)
 {
@@ -170,7 +198,7 @@ statement_hash(const char *name, Size keysize, Size entrysize)
 }
 
 static void
-fill_trade(void *row, const Datum *value, const bool *isnull pg_attribute_unused())
+fill_trade(void *row, const Datum *value, const bool *isnull)
 {
 	TradeRow   *trade = row;
 
@@ -186,11 +214,12 @@ fill_trade(void *row, const Datum *value, const bool *isnull pg_attribute_unused
 	trade->fee = DatumGetNumericCopy(value[9]);
 	trade->kind = TextDatumGetCString(value[10]);
 	trade->period = DatumGetDateADT(value[11]);
+	trade->idempotency_key = isnull[12] ? NULL : TextDatumGetCString(value[12]);
 }
 
 static const RowReader trade_reader = {
 	{"book_id", "trade_id", "account_id", "execution_id", "instrument_id", "executed_at", "side",
-	"qty", "price", "fee", "kind", "period"},
+	"qty", "price", "fee", "kind", "period", "idempotency_key"},
 	sizeof(TradeRow), fill_trade
 };
 
@@ -695,6 +724,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	tp.executions = statement_hash("executions", sizeof(ExecutionKey), sizeof(Execution));
 	tp.residues = palloc(sizeof(Residue) * n * 2);
 
+	idempotency_take(wiring, book_id, &keyed_trades, rows, n);
 	for (int i = 0; i < n; i++)
 	{
 		account_ids[i] = trades[i]->account_id;

@@ -13,43 +13,43 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
-#include "collateral.h"
 #include "margin.h"
-#include "posting.h"
-#include "valuation.h"
+#include "open_hold.h"
+#include "transfer.h"
 
 PG_FUNCTION_INFO_V1(risk_post_transfers);
 PG_FUNCTION_INFO_V1(risk_open_balances);
 
-typedef struct TransferRow
-{
-	int32		book_id;
-	int64		transfer_id;
-	int64		from_account;
-	int64		to_account;
-	TimestampTz effective_at;
-	Numeric		amount;
-	char	   *kind;
-	char	   *idempotency_key;	/* or NULL */
-	char	   *who;
-	DateADT		period;
-} TransferRow;
-
-static const LedgerStatement insert_keys = {
-	"INSERT INTO {idempotency} (book_id, idempotency_key, kind, id)"
-	" SELECT $1, u.idempotency_key, 'transfer', u.id FROM unnest($2, $3) AS u(idempotency_key, id)"
-	" ORDER BY u.idempotency_key, u.id"
-	" ON CONFLICT DO NOTHING",
-	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
+static const LedgerStatement read_transfer = {
+	"SELECT t.from_account::text, t.to_account::text, trim_scale(t.amount)::text, t.kind, t.hold_id::text"
+	" FROM {transfer} t WHERE t.book_id = $1 AND t.transfer_id = $2",
+	2, {INT4OID, INT8OID}
 };
 
-static const LedgerStatement read_used_keys = {
-	"SELECT u.id, u.idempotency_key, i.kind, i.id"
-	" FROM unnest($2, $3) AS u(idempotency_key, id)"
-	" JOIN {idempotency} i ON i.book_id = $1 AND i.idempotency_key = u.idempotency_key"
-	" WHERE i.id <> u.id OR i.kind <> 'transfer'"
-	" ORDER BY u.id LIMIT 1",
-	3, {INT4OID, TEXTARRAYOID, INT8ARRAYOID}
+/* keyed_transfer: the row as its key sees it */
+KeyedRow
+keyed_transfer(const void *row)
+{
+	const TransferRow *transfer = row;
+
+	if (transfer->idempotency_key == NULL)
+		return (KeyedRow) {0};
+	return (KeyedRow)
+	{
+		.key = transfer->idempotency_key,
+			.id = transfer->transfer_id,
+			.fields = {
+			canonical_int64(transfer->from_account), canonical_int64(transfer->to_account),
+			canonical_number(transfer->amount), transfer->kind,
+			transfer->hold_id == 0 ? NULL : canonical_int64(transfer->hold_id)
+		}
+	};
+}
+
+/* effective_at has a default, which nobody can tell from what a caller chose */
+const KeyedTable keyed_transfers = {
+	"transfer", {"from_account", "to_account", "amount", "kind", "hold_id"},
+	keyed_transfer, &read_transfer
 };
 
 /* the rule in force for a kind of transfer between two kinds of account */
@@ -59,6 +59,18 @@ static const LedgerStatement read_rule = {
 	" ORDER BY r.version DESC LIMIT 1",
 	3, {TEXTOID, TEXTOID, TEXTOID}
 };
+
+static const LedgerStatement insert_transfers = {
+	"INSERT INTO {transfer} (book_id, transfer_id, from_account, to_account, amount, kind,"
+	"  idempotency_key, effective_at) OVERRIDING SYSTEM VALUE"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8)",
+	8, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, TIMESTAMPTZARRAYOID}
+};
+
+/* The rows that insert_posted_transfers() is inserting: the first, and how many. */
+static int64 posted_transfer_id = 0;
+static int	posted_transfers = 0;
 
 static const LedgerStatement insert_balances = {
 	"INSERT INTO {balance} (book_id, account_id, floor)"
@@ -82,101 +94,106 @@ fill_transfer(void *row, const Datum *value, const bool *isnull)
 	transfer->idempotency_key = isnull[7] ? NULL : TextDatumGetCString(value[7]);
 	transfer->who = TextDatumGetCString(value[8]);
 	transfer->period = DatumGetDateADT(value[9]);
+	transfer->hold_id = isnull[10] ? 0 : DatumGetInt64(value[10]);
 }
 
 static const RowReader transfer_reader = {
 	{"book_id", "transfer_id", "from_account", "to_account", "effective_at", "amount", "kind",
-	"idempotency_key", "who", "period"},
+	"idempotency_key", "who", "period", "hold_id"},
 	sizeof(TransferRow), fill_transfer
 };
 
-/*
- * Keys come before any lock, in their own order: two statements with the same
- * key meet here, and the second holds nothing that the first may want.
- */
-static void
-take_keys(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
+/* Whether a fault of a transfer is an error; of one that is judged it is the result. */
+static bool
+raises(TransferRow *transfer, TransferResult fault)
 {
-	Datum	   *keys = palloc(sizeof(Datum) * n);
-	Datum	   *ids = palloc(sizeof(Datum) * n);
-	Datum		values[3];
-	int			given = 0;
-
-	for (int i = 0; i < n; i++)
-		if (transfers[i]->idempotency_key != NULL)
-		{
-			keys[given] = CStringGetTextDatum(transfers[i]->idempotency_key);
-			ids[given++] = Int64GetDatum(transfers[i]->transfer_id);
-		}
-	if (given == 0)
-		return;
-	values[0] = Int32GetDatum(book_id);
-	values[1] = array_argument(keys, NULL, given, TEXTOID);
-	values[2] = array_argument(ids, NULL, given, INT8OID);
-	wiring_write(wiring, &insert_keys, values);
-	if (SPI_processed == (uint64) given)
-		return;
-
-	/* who began before the key was used could not read what it stands for */
-	wiring_read(wiring, &read_used_keys, values, LEDGER_AS_TRANSACTION);
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent update"),
-				 errdetail("An idempotency key was used after the transaction began."),
-				 errhint("Try the transaction again.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("transfer " INT64_FORMAT ": idempotency key \"%s\" is used",
-					result_int64(0, 1), result_text(0, 2)),
-			 errdetail("It stands for %s " INT64_FORMAT ".", result_text(0, 3), result_int64(0, 4)),
-			 errhint("risk.deposit() and risk.withdraw() return the original instead."),
-			 errtableconstraint(wiring->relation, "idempotency_key")));
+	if (transfer->judged && transfer->result == TRANSFER_ACCEPTED)
+		transfer->result = fault;
+	return !transfer->judged;
 }
 
-/* The account of one end of a transfer, checked against the other. */
-static LedgerAccount *
+static const char *
+table_of(const TransferRow *transfer)
+{
+	return transfer->table != NULL ? transfer->table : "transfer";
+}
+
+/* end_of_transfer: the account of one end, or NULL for an unknown one of a transfer that is judged */
+LedgerAccount *
 end_of_transfer(Posting *posting, TransferRow *transfer, int64 account_id)
 {
 	LedgerAccount *account = posting_account(posting, account_id);
 
-	if (account == NULL)
+	if (account == NULL && raises(transfer, TRANSFER_UNKNOWN_ACCOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("transfer " INT64_FORMAT ": unknown account", transfer->transfer_id),
+				 errmsg("%s " INT64_FORMAT ": unknown account", table_of(transfer), transfer->transfer_id),
 				 errdetail("Book %d has no account " INT64_FORMAT ".", transfer->book_id, account_id),
 				 errhint("Insert it into the table account first.")));
-	if (account->kind == ACCOUNT_CLEARING)
+	if (account == NULL)
+		return NULL;
+	if (account->kind == ACCOUNT_CLEARING && raises(transfer, TRANSFER_WRONG_ACCOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is a clearing account",
-						transfer->transfer_id, account_id),
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is a clearing account",
+						table_of(transfer), transfer->transfer_id, account_id),
 				 errdetail("Its balance is what open positions have cost, and trades alone change it."),
 				 errhint("Use an account of another kind, such as house or suspense.")));
-	if (account->status == STATUS_CLOSED)
+	if (account->status == STATUS_CLOSED && raises(transfer, TRANSFER_CLOSED))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is closed",
-						transfer->transfer_id, account_id),
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is closed",
+						table_of(transfer), transfer->transfer_id, account_id),
 				 errdetail("Nothing can be posted to a closed account."),
 				 errhint("Set its status to active first, or use another account.")));
 	return account;
 }
 
-static void
+/* check_writer: who inserts a row, and on which day, is not the caller's to say */
+void
+check_writer(TransferRow *transfer)
+{
+	if (strcmp(transfer->who, GetUserNameFromId(GetSessionUserId(), false)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s " INT64_FORMAT ": \"%s\" is not who inserts it",
+						table_of(transfer), transfer->transfer_id, transfer->who),
+				 errdetail("The session is that of \"%s\".", GetUserNameFromId(GetSessionUserId(), false)),
+				 errhint("Leave the column out.")));
+	check_period(table_of(transfer), transfer->transfer_id, transfer->period);
+}
+
+/* check_not_frozen: by choice nothing leaves a frozen account */
+void
+check_not_frozen(TransferRow *transfer, LedgerAccount *from)
+{
+	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE &&
+		raises(transfer, TRANSFER_FROZEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
+						table_of(transfer), transfer->transfer_id, from->account_id),
+				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
+				 errhint("Set its status to active first.")));
+}
+
+/* check_transfer: all that can be said of one before another is posted */
+void
 check_transfer(Posting *posting, TransferRow *transfer)
 {
 	LedgerAccount *from = end_of_transfer(posting, transfer, transfer->from_account);
 	LedgerAccount *to = end_of_transfer(posting, transfer, transfer->to_account);
 
-	if (from == to)
+	if (from == NULL || to == NULL)
+		return;
+	if (from == to && raises(transfer, TRANSFER_SAME_ACCOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("transfer " INT64_FORMAT ": from and to are the same account",
 						transfer->transfer_id),
 				 errdetail("Both are account " INT64_FORMAT ".", from->account_id),
 				 errhint("Name two accounts.")));
-	if (strcmp(from->asset_code, to->asset_code) != 0)
+	if (strcmp(from->asset_code, to->asset_code) != 0 && raises(transfer, TRANSFER_OTHER_ASSET))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("transfer " INT64_FORMAT ": the accounts hold different assets",
@@ -184,35 +201,27 @@ check_transfer(Posting *posting, TransferRow *transfer)
 				 errdetail("Account " INT64_FORMAT " holds %s, account " INT64_FORMAT " holds %s.",
 						   from->account_id, from->asset_code, to->account_id, to->asset_code),
 				 errhint("An exchange is two transfers, one in each asset.")));
-	if (strcmp(transfer->who, GetUserNameFromId(GetSessionUserId(), false)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transfer " INT64_FORMAT ": \"%s\" is not who inserts it",
-						transfer->transfer_id, transfer->who),
-				 errdetail("The session is that of \"%s\".", GetUserNameFromId(GetSessionUserId(), false)),
-				 errhint("Leave the column out.")));
-	check_period("transfer", transfer->transfer_id, transfer->period);
-	check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
-				 NUMBER_POSITIVE);
-	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
-						transfer->transfer_id, from->account_id),
-				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
-				 errhint("Set its status to active first.")));
+	check_writer(transfer);
+	if (!number_is_valid(transfer->amount, from->scale, NUMBER_POSITIVE) &&
+		raises(transfer, TRANSFER_INVALID_AMOUNT))
+		check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
+					 NUMBER_POSITIVE);
+	check_not_frozen(transfer, from);
 }
 
-/* Whether a transfer may go between accounts of these kinds. */
-static void
-check_rule(Wiring *wiring, TransferRow *transfer, AccountKind from, AccountKind to)
+static bool
+is_allowed(Wiring *wiring, const char *kind, AccountKind from, AccountKind to)
 {
-	Datum		values[3] = {CStringGetTextDatum(transfer->kind), CStringGetTextDatum(account_kind_name(from)),
+	Datum		values[3] = {CStringGetTextDatum(kind), CStringGetTextDatum(account_kind_name(from)),
 	CStringGetTextDatum(account_kind_name(to))};
 
 	wiring_read(wiring, &read_rule, values, LEDGER_LATEST);
-	if (SPI_processed > 0 && result_bool(0, 1))
-		return;
+	return SPI_processed > 0 && result_bool(0, 1);
+}
+
+static void
+refuse_by_rule(TransferRow *transfer, AccountKind from, AccountKind to)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("transfer " INT64_FORMAT ": a %s from %s to %s is not allowed", transfer->transfer_id,
@@ -223,10 +232,11 @@ check_rule(Wiring *wiring, TransferRow *transfer, AccountKind from, AccountKind 
 }
 
 /*
- * The rules are read once for each combination of kinds that comes up in the
- * statement: there are few of them, however many transfers.
+ * check_rules
+ *		Whether each transfer may go between accounts of these kinds: data, read
+ *		once for a statement, for each of the few combinations of kinds that come up.
  */
-static void
+void
 check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 {
 	typedef struct Combination
@@ -234,6 +244,7 @@ check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 		const char *kind;
 		AccountKind from;
 		AccountKind to;
+		bool		allowed;
 	} Combination;
 	List	   *checked = NIL;
 
@@ -255,24 +266,30 @@ check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n)
 				break;
 			}
 		}
-		if (found != NULL)
-			continue;
-		check_rule(wiring, transfers[i], from, to);
-		found = palloc(sizeof(Combination));
-		*found = (Combination) {transfers[i]->kind, from, to};
-		checked = lappend(checked, found);
+		if (found == NULL)
+		{
+			found = palloc(sizeof(Combination));
+			*found = (Combination) {
+				transfers[i]->kind, from, to, is_allowed(wiring, transfers[i]->kind, from, to)
+			};
+			checked = lappend(checked, found);
+		}
+		if (!found->allowed && raises(transfers[i], TRANSFER_WRONG_ACCOUNT))
+			refuse_by_rule(transfers[i], from, to);
 	}
 }
 
 /*
- * Lock what the transfers write: traders are locked already, system accounts
- * get a slot, or pass the gate where money leaves a floor or a position holder.
+ * open_system_accounts
+ *		Lock what transfers write: traders are locked already, system accounts
+ *		get a slot, or pass the gate where money leaves a floor or a position
+ *		holder.
  */
-static void
-open_system_accounts(Posting *posting, TransferRow **transfers, int n)
+void
+open_system_accounts(Posting *posting, TransferEnd *ends, int n)
 {
-	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * n * 2);
-	LedgerAccount **others = palloc(sizeof(LedgerAccount *) * n * 2);
+	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * Max(n, 1));
+	LedgerAccount **others = palloc(sizeof(LedgerAccount *) * Max(n, 1));
 	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = CurrentMemoryContext};
 	HTAB	   *seen = hash_create("accounts seen", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	int			ngated = 0;
@@ -280,13 +297,11 @@ open_system_accounts(Posting *posting, TransferRow **transfers, int n)
 
 	/* gated ones first, so that no credit of the same account takes a slot */
 	for (int pass = 0; pass < 2; pass++)
-		for (int i = 0; i < n * 2; i++)
+		for (int i = 0; i < n; i++)
 		{
-			bool		debited = i % 2 == 0;
-			LedgerAccount *account = posting_account(posting, debited ?
-													 transfers[i / 2]->from_account : transfers[i / 2]->to_account);
+			LedgerAccount *account = ends[i].account;
 			bool		gate = account_kind_is_gated(account->kind) &&
-				(debited || account->kind != ACCOUNT_INSURANCE_FUND);
+				(ends[i].debited || account->kind != ACCOUNT_INSURANCE_FUND);
 			bool		found;
 
 			if (account->kind == ACCOUNT_TRADER || gate != (pass == 0))
@@ -304,18 +319,12 @@ open_system_accounts(Posting *posting, TransferRow **transfers, int n)
 		posting_pass_gate(posting, gated, ngated);
 }
 
-/* What the transfers by choice are judged by; nothing where there are none. */
-typedef struct Judgement
-{
-	Requirements *requirements; /* of the accounts that money is taken from */
-	Collateral *collateral;		/* their margin groups */
-} Judgement;
-
-static Judgement
+/* read_judgement: nothing where money is taken from no account by choice */
+Judgement
 read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
 	Judgement	judgement = {NULL, NULL};
-	int64	   *ids = palloc(sizeof(int64) * n);
+	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
 	int			nids = 0;
 
 	for (int i = 0; i < n; i++)
@@ -327,40 +336,46 @@ read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **tr
 	}
 	if (nids == 0)
 		return judgement;
-	judgement.requirements = requirements_read(wiring, book_id, ids, nids, true);
-	judgement.collateral = collateral_open(wiring, posting, book_id, ids, nids, COLLATERAL_TO_JUDGE);
+	judgement.requirements = requirements_read(wiring, book_id, ids, nids, !transfers[0]->judged);
+	judgement.collateral = collateral_open(wiring, posting, book_id, ids, nids,
+										   transfers[0]->judged ? COLLATERAL_AS_IT_IS : COLLATERAL_TO_JUDGE);
 	return judgement;
 }
 
-/* Refuse a transfer that takes more out of an account than it can spare. */
-static void
+/* check_choice: whether an account can spare what a transfer takes out of it, as the posting will leave it */
+void
 check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer)
 {
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
 	Requirement *requirement = NULL;
 	Numeric		balance;
+	LedgerAccount *to = posting_account(posting, transfer->to_account);
+	Numeric		holds;			/* but for the one that it captures */
 	Numeric		own;
 	Numeric		spare;
 
 	if (judgement->requirements != NULL && entry_class(transfer->kind) == CLASS_CHOICE)
 		requirement = requirement_of_account(judgement->requirements, transfer->from_account);
-	if (requirement == NULL)
+	if (requirement == NULL || (requirement->unmarked && !raises(transfer, TRANSFER_NO_MARK)))
 		return;
+	holds = requirement->holds;
+	if (transfer->hold_left != NULL)
+		holds = decimal_subtract(holds, transfer->hold_left);
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
 	own = margin_withdrawable(decimal_subtract(balance, from->floor),
 							  requirement->unrealized_pnl, requirement->initial_margin,
-							  requirement->order_reserve, decimal_from_int64(0), false);
+							  requirement->order_reserve, holds, false);
 	spare = own;
 	/* what goes to another member stays in the group */
-	if (!collateral_are_one_group(from, posting_account(posting, transfer->to_account)))
+	if (to == NULL || !collateral_are_one_group(from, to))
 		spare = collateral_limit(judgement->collateral, from, own);
-	if (decimal_compare(transfer->amount, spare) > 0)
+	if (decimal_compare(transfer->amount, spare) > 0 && raises(transfer, TRANSFER_EXCEEDS))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("transfer " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
-						transfer->transfer_id, from->account_id, transfer->book_id,
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot spare %s %s",
+						table_of(transfer), transfer->transfer_id, from->account_id, transfer->book_id,
 						decimal_to_cstring(transfer->amount), from->asset_code),
-				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s%s.",
+				 errdetail("It can spare %s: balance %s, floor %s, unrealized profit %s, initial margin %s%s%s%s%s%s.",
 						   decimal_to_cstring(spare), decimal_to_cstring(balance),
 						   decimal_to_cstring(from->floor),
 						   decimal_to_cstring(requirement->unrealized_pnl),
@@ -368,6 +383,8 @@ check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer
 						   decimal_sign(requirement->order_reserve) == 0 ? "" : ", reserved for orders ",
 						   decimal_sign(requirement->order_reserve) == 0 ? "" :
 						   decimal_to_cstring(requirement->order_reserve),
+						   decimal_sign(holds) == 0 ? "" : ", on hold ",
+						   decimal_sign(holds) == 0 ? "" : decimal_to_cstring(holds),
 						   decimal_compare(spare, own) == 0 ? "" :
 						   psprintf(", kept for its margin group %s",
 									decimal_to_cstring(decimal_subtract(own, spare)))),
@@ -376,15 +393,55 @@ check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer
 				 errhint("Move less, or close positions or cancel orders first.")));
 }
 
+/* post_transfer: in memory; the accounts are open */
+void
+post_transfer(Posting *posting, TransferRow *transfer)
+{
+	posting_post(posting, posting_account(posting, transfer->from_account),
+				 decimal_negate(transfer->amount), transfer->kind,
+				 transfer->transfer_id, transfer->effective_at);
+	posting_post(posting, posting_account(posting, transfer->to_account),
+				 transfer->amount, transfer->kind,
+				 transfer->transfer_id, transfer->effective_at);
+}
+
+/* What the transfers pay out of holds is no longer kept when they are judged. */
+static void
+capture_holds(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
+{
+	HoldTake   *takes;
+	int			ntakes = 0;
+
+	for (int i = 0; i < n; i++)
+		ntakes += transfers[i]->hold_id != 0;
+	if (ntakes == 0)
+		return;
+	takes = palloc_extended(sizeof(HoldTake) * ntakes, MCXT_ALLOC_HUGE);
+	ntakes = 0;
+	for (int i = 0; i < n; i++)
+		if (transfers[i]->hold_id != 0)
+			takes[ntakes++] = (HoldTake)
+		{
+			.table = "transfer", .row_id = transfers[i]->transfer_id,
+				.account_id = transfers[i]->from_account, .hold_id = transfers[i]->hold_id,
+				.amount = transfers[i]->amount, .captures = true
+		};
+	open_holds_take(wiring, book_id, takes, ntakes);
+	for (int i = 0, t = 0; i < n; i++)
+		if (transfers[i]->hold_id != 0)
+			transfers[i]->hold_left = takes[t++].left;
+}
+
 static void
 post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 {
 	TransferRow **transfers = (TransferRow **) rows;
 	Posting    *posting = posting_begin(wiring, book_id);
 	int64	   *account_ids = palloc(sizeof(int64) * n * 2);
+	TransferEnd *ends = palloc(sizeof(TransferEnd) * n * 2);
 	Judgement	judgement;
 
-	take_keys(wiring, book_id, transfers, n);
+	idempotency_take(wiring, book_id, &keyed_transfers, rows, n);
 	for (int i = 0; i < n; i++)
 	{
 		account_ids[i * 2] = transfers[i]->from_account;
@@ -392,24 +449,62 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	}
 	posting_open_with_backing(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
+	{
 		check_transfer(posting, transfers[i]);
+		ends[i * 2] = (TransferEnd) {posting_account(posting, transfers[i]->from_account), true};
+		ends[i * 2 + 1] = (TransferEnd) {posting_account(posting, transfers[i]->to_account), false};
+	}
 	check_rules(wiring, posting, transfers, n);
-	open_system_accounts(posting, transfers, n);
+	open_system_accounts(posting, ends, n * 2);
+	capture_holds(wiring, book_id, transfers, n);
 	judgement = read_judgement(wiring, posting, book_id, transfers, n);
 
 	for (int i = 0; i < n; i++)
 	{
-		TransferRow *transfer = transfers[i];
-
-		check_choice(posting, &judgement, transfer);
-		posting_post(posting, posting_account(posting, transfer->from_account),
-					 decimal_negate(transfer->amount), transfer->kind,
-					 transfer->transfer_id, transfer->effective_at);
-		posting_post(posting, posting_account(posting, transfer->to_account),
-					 transfer->amount, transfer->kind,
-					 transfer->transfer_id, transfer->effective_at);
+		check_choice(posting, &judgement, transfers[i]);
+		post_transfer(posting, transfers[i]);
 	}
 	posting_write(posting);
+}
+
+/* insert_posted_transfers: the rows of transfers that the caller has posted */
+void
+insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
+{
+	Datum	   *columns[7];
+	bool	   *no_key = palloc_extended(sizeof(bool) * n, MCXT_ALLOC_HUGE);
+	Datum		values[8] = {Int32GetDatum(book_id)};
+	static const Oid types[7] = {INT8OID, INT8OID, INT8OID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+
+	for (int c = 0; c < 7; c++)
+		columns[c] = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+	{
+		TransferRow *transfer = transfers[i];
+
+		columns[0][i] = Int64GetDatum(transfer->transfer_id);
+		columns[1][i] = Int64GetDatum(transfer->from_account);
+		columns[2][i] = Int64GetDatum(transfer->to_account);
+		columns[3][i] = NumericGetDatum(transfer->amount);
+		columns[4][i] = CStringGetTextDatum(transfer->kind);
+		no_key[i] = transfer->idempotency_key == NULL;
+		columns[5][i] = no_key[i] ? (Datum) 0 : CStringGetTextDatum(transfer->idempotency_key);
+		columns[6][i] = TimestampTzGetDatum(transfer->effective_at);
+	}
+	for (int c = 0; c < 7; c++)
+		values[c + 1] = array_argument(columns[c], c == 5 ? no_key : NULL, n, types[c]);
+
+	posted_transfer_id = transfers[0]->transfer_id;
+	posted_transfers = n;
+	PG_TRY();
+	{
+		wiring_write(wiring, &insert_transfers, values);
+	}
+	PG_FINALLY();
+	{
+		posted_transfers = 0;
+	}
+	PG_END_TRY();
 }
 
 /*
@@ -424,7 +519,9 @@ risk_post_transfers(PG_FUNCTION_ARGS)
 	int			n;
 	TransferRow *transfers = transition_rows(trigger, &transfer_reader, &n, NULL);
 
-	post_by_book(wiring, &transfer_reader, transfers, n, post_transfers_of_book);
+	/* other triggers on the table may insert transfers of their own meanwhile */
+	if (n == 0 || n != posted_transfers || transfers[0].transfer_id != posted_transfer_id)
+		post_by_book(wiring, &transfer_reader, transfers, n, post_transfers_of_book);
 	wiring_leave(wiring);
 	return PointerGetDatum(NULL);
 }

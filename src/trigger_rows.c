@@ -27,6 +27,14 @@ period_of(TimestampTz instant)
 	return (DateADT) day;
 }
 
+/* number_is_valid: whether check_number() would let it pass */
+bool
+number_is_valid(Numeric value, int scale, NumberRule rule)
+{
+	return decimal_is_finite(value) && (rule != NUMBER_POSITIVE || decimal_sign(value) > 0) &&
+		decimal_integer_digits(value) <= INTEGER_DIGITS && decimal_scale(value) <= scale;
+}
+
 /*
  * check_number
  *		Raise 22023 unless value is finite, has at most scale digits after the

@@ -39,6 +39,7 @@ typedef struct RowReader
 typedef void (*BookPosting) (Wiring *wiring, int32 book_id, void **rows, int n);
 
 extern DateADT period_of(TimestampTz instant);
+extern bool number_is_valid(Numeric value, int scale, NumberRule rule);
 extern void check_number(const char *table, int64 row_id, const char *column,
 						 Numeric value, int scale, NumberRule rule);
 extern void check_period(const char *table, int64 row_id, DateADT period);

@@ -40,7 +40,9 @@ static const LedgerStatement read_positions = {
 static const LedgerStatement read_reserves = {
 	"SELECT u.account_id,"
 	" (SELECT sum(r.amount) FROM {order_reserve} r"
-	"   WHERE r.book_id = $1 AND r.account_id = u.account_id)"
+	"   WHERE r.book_id = $1 AND r.account_id = u.account_id),"
+	" (SELECT sum(o.remaining) FROM {open_hold} o"
+	"   WHERE o.book_id = $1 AND o.account_id = u.account_id)"
 	" FROM (SELECT DISTINCT unnest($2) AS account_id) AS u"
 	" ORDER BY u.account_id",
 	2, {INT4OID, INT8ARRAYOID}
@@ -219,6 +221,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool
 	{
 		Requirement *requirement = &requirements->accounts[row];
 		Numeric		reserve = result_numeric(row, 2);
+		Numeric		holds = result_numeric(row, 3);
 
 		ids[row] = result_int64(row, 1);
 		requirement->account_id = ids[row];
@@ -226,6 +229,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool
 		requirement->initial_margin = decimal_from_int64(0);
 		requirement->unmarked = false;
 		requirement->order_reserve = reserve == NULL ? decimal_from_int64(0) : reserve;
+		requirement->holds = holds == NULL ? decimal_from_int64(0) : holds;
 	}
 
 	valuation = valuation_read(wiring, book_id, ids, requirements->n);

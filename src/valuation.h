@@ -39,6 +39,7 @@ typedef struct Requirement
 	Numeric		unrealized_pnl;
 	Numeric		initial_margin;
 	Numeric		order_reserve;
+	Numeric		holds;			/* what open holds keep */
 	bool		unmarked;		/* a position without a mark is left out */
 } Requirement;
 

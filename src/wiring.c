@@ -43,7 +43,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"position", "settlement", "reset", "event", "below_floor",
 	"unmatched_execution", "funding", "funding_payment",
 	"order_reserve",
-	"margin_setting", "position_limit", "added_risk", "transfer_rule",
+	"margin_setting", "position_limit", "added_risk", "transfer_rule", "journal",
+	"hold", "hold_release", "open_hold",
 	"exchange", "collateral", "index_price"
 };
 

@@ -33,6 +33,9 @@ $$;
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id, executed_at)
 VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-01-01');
 INSERT INTO ledger.order_reserve (account_id, instrument_id, order_id, amount) VALUES (2, 1, 5, 10);
+DO $$ BEGIN PERFORM risk.deposit(4, 1, idempotency_key => 'once'), risk.post(1, '{2,4,2}', '{-2,1,1}'); END $$;
+-- a hold that is captured in part and released in part
+DO $$ BEGIN PERFORM risk.hold(2, 30), risk.capture(1, 10), risk.release(1, 5); END $$;
 INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (2, 1, 1);
 
 -- an isolated position
@@ -106,6 +109,26 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('transfers', 'UPDATE ledger.transfer SET to_account = 3 WHERE to_account = 2', 'account 2'),
 	('transfers', 'UPDATE ledger.transfer SET kind = ''correction'' WHERE to_account = 2', 'correction'),
 	('transfers', 'DELETE FROM ledger.transfer WHERE to_account = 2', 'deposit 2, account'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-3,2,1}''', 'journal 1, account 2'),
+	('journals', 'UPDATE ledger.journal SET accounts = ''{2,3,2}''', 'journal 1, account 3'),
+	('journals', 'UPDATE ledger.journal SET kind = ''adjustment''', 'journal 1, account'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}''', 'journal 1: its legs in USDT sum to -0.5'),
+	('journals', 'DELETE FROM ledger.journal', 'expected 0 in 0'),
+	('holds', 'UPDATE ledger.open_hold SET remaining = 16', 'hold 1: 16 is left, expected 15'),
+	('holds', 'DELETE FROM ledger.open_hold', 'hold 1: 0 is left, expected 15'),
+	('holds', 'UPDATE ledger.open_hold SET account_id = 3', 'hold 1: it is of account 2, and not of account 3'),
+	('holds', 'UPDATE ledger.open_hold SET expires_at = ''2030-01-01''', 'hold 1: it expires'),
+	('holds', 'UPDATE ledger.hold SET amount = 12', 'hold 1: 10 captured and 5 released of 12'),
+	('holds', 'UPDATE ledger.transfer SET hold_id = 2 WHERE hold_id IS NOT NULL', 'expected 25'),
+	('holds', 'UPDATE ledger.transfer SET from_account = 3 WHERE hold_id IS NOT NULL', 'not of account 3'),
+	('holds', 'DELETE FROM ledger.hold_release', 'hold 1: 15 is left, expected 20'),
+	('holds', 'UPDATE ledger.hold_release SET amount = NULL', 'hold 1: 15 is left, expected 0'),
+	('holds', 'DELETE FROM ledger.hold', 'hold 1: there is no such hold'),
+	('idempotency', 'UPDATE ledger.idempotency SET digest = sha256(digest)', 'key "once": transfer'),
+	('idempotency', 'UPDATE ledger.idempotency SET id = id + 1', 'it stands for transfer'),
+	('idempotency', 'DELETE FROM ledger.idempotency', 'not recorded'),
+	('idempotency', 'UPDATE ledger.transfer SET idempotency_key = NULL', 'is missing'),
+	('idempotency', 'UPDATE ledger.transfer SET amount = 2 WHERE idempotency_key IS NOT NULL', 'not what the key was given for'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE fee = 1', 'account 1'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE account_id = 2 AND execution_id = 1', 'account 2'),
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
