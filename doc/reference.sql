@@ -13,7 +13,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION risk_ext;
 SELECT FROM risk.install();
 
-CREATE TEMP TABLE topic (place int PRIMARY KEY, title text, introduction text, names name[]);
+CREATE TEMP TABLE topic (place numeric PRIMARY KEY, title text, introduction text, names name[]);
 INSERT INTO topic VALUES
 (1, 'A position', '`qty` is in contracts, long > 0 and short < 0; prices are in units of the settlement asset; `multiplier` is how many units of the underlying are in one contract; `kind` is linear, inverse (settled in the coin, so that the value moves with 1 / price) or quanto (the formulas of linear, settled in an asset of choice). Results are in the settlement asset. Where a function says exact, it gives every digit that the numbers have; a quotient has at least 16 significant digits and is rounded half away from zero, as NUMERIC does. All are IMMUTABLE, STRICT (a NULL in any argument gives NULL) and PARALLEL SAFE. The forms `..._at_cost` take the signed cost of the position instead of its entry price: what `ledger.position` holds; they take a quantity of zero, which the others refuse.',
  '{unrealized_pnl,unrealized_pnl_at_cost,equity,equity_at_cost,notional,entry_price,margin_tier,maintenance_margin,initial_margin,leverage_in_force,liquidation_fee_rate,liquidation_fee,liquidation_requirement,liquidation_price,liquidation_price_at_cost,bankruptcy_price,bankruptcy_price_at_cost,is_liquidatable,is_liquidatable_at_cost,funding_payment}'),
@@ -23,7 +23,9 @@ INSERT INTO topic VALUES
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew,judge_tick}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
- '{deposit,withdraw,transfer_once,shipped_transfer_rules,set_floor,pay_funding}'),
+ '{deposit,withdraw,transfer_once,post_batch,post_batch_into,post,book_trade,original_of_key,shipped_transfer_rules,set_floor,pay_funding}'),
+(5.5, 'Holds', 'Money that is promised, and captured, released or expired. What is held can neither be withdrawn nor used as margin.',
+ '{hold,request_withdrawal,capture,release,expire_holds}'),
 (6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',
  '{open_isolated,add_margin,remove_margin,isolated_account,parent_of}'),
 (7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund. Its own accounts have many slots, so that postings do not wait for each other.',
@@ -42,7 +44,7 @@ INSERT INTO topic VALUES
 		  AND p.proname <> 'open_system_accounts' ORDER BY 1)),
 (13, 'Tables of your own', 'Any table can have the check at commit, without a ledger.',
  '{guard,unguard,guards,place_guard,guard_terms}'),
-(14, 'Margin groups', 'Accounts of one owner whose policies say `collateral_group` stand in for each other. Values are in the unit of account of the venue, the one that index prices are in.',
+(2.5, 'Margin groups', 'Accounts of one owner whose policies say `collateral_group` stand in for each other. Values are in the unit of account of the venue, the one that index prices are in.',
  '{collateral_value,collateral_share,create_collateral_views}');
 
 CREATE TEMP VIEW documented AS

@@ -18,6 +18,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/reltrigger.h"
 #include "utils/timestamp.h"
 
 #include "transfer.h"
@@ -148,6 +149,13 @@ open_transfer_table(Oid relation_id)
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, get_relkind_objtype(relation->rd_rel->relkind),
 					   RelationGetRelationName(relation));
+	/* the rows are inserted when they are posted: they must be what was posted */
+	if (relation->trigdesc != NULL && relation->trigdesc->trig_insert_before_row)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a batch cannot be posted to table \"%s\"", RelationGetRelationName(relation)),
+				 errdetail("It has a trigger that may change or drop rows before they are inserted."),
+				 errhint("Insert the transfers into the table, or drop the trigger.")));
 	return relation;
 }
 

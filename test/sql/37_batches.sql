@@ -131,6 +131,17 @@ CREATE TRIGGER a_copy AFTER INSERT ON ledger.transfer REFERENCING NEW TABLE AS a
 SELECT result FROM risk.post_batch(133, '{2}', '{1}', '{0.02}');
 DROP TRIGGER a_copy ON ledger.transfer;
 SELECT from_account, to_account, amount FROM ledger.transfer WHERE book_id = 133 ORDER BY transfer_id DESC LIMIT 2;
+-- one that could change them first is not for a batch: the rows go in when they are posted
+CREATE FUNCTION pg_temp.double_it() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.amount := NEW.amount * 2;
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER a_double BEFORE INSERT ON ledger.transfer FOR EACH ROW EXECUTE FUNCTION pg_temp.double_it();
+SELECT result FROM risk.post_batch(133, '{2}', '{1}', '{0.02}');
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount) VALUES (133, 2, 1, 0.01) RETURNING amount;
+DROP TRIGGER a_double ON ledger.transfer;
 
 -- 7. Five thousand at once, here and there among twenty accounts
 
