@@ -223,7 +223,8 @@ fixed_extend(Fixed *a, int scale)
 	int			more = scale - a->scale;
 	FixedUint	magnitude;
 
-	if (fixed_likely(fixed_is_small(a->value) && more < 19))
+	/* unsigned, so that a compiler sees that it is within the table */
+	if (fixed_likely(fixed_is_small(a->value) && (unsigned int) more < 19))
 		a->value = fixed_small_product(a->value, fixed_powers[more]);
 	else if (a->value != 0)
 	{
