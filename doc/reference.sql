@@ -23,7 +23,7 @@ INSERT INTO topic VALUES
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew,judge_tick}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
- '{deposit,withdraw,transfer_once,shipped_transfer_rules,set_floor,pay_funding}'),
+ '{deposit,withdraw,transfer_once,post,post_batch,post_batch_into,book_trade,original_of_key,hold,request_withdrawal,capture,release,expire_holds,reverse_transfer,reverse_journal,shipped_transfer_rules,set_floor,pay_funding}'),
 (6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',
  '{open_isolated,add_margin,remove_margin,isolated_account,parent_of}'),
 (7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund. Its own accounts have many slots, so that postings do not wait for each other.',
