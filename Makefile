@@ -51,6 +51,7 @@ OBJS = \
 	src/hold.o \
 	src/batch.o \
 	src/journal.o \
+	src/reversal.o \
 	src/reserve.o \
 	src/setting.o \
 	src/invariant.o \
@@ -73,6 +74,7 @@ SQL_PARTS = \
 	sql/transfer_rules.sql \
 	sql/journal.sql \
 	sql/hold.sql \
+	sql/reversal.sql \
 	sql/funding.sql \
 	sql/isolated.sql \
 	sql/floor.sql \

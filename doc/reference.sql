@@ -23,7 +23,7 @@ INSERT INTO topic VALUES
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew,judge_tick}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
- '{deposit,withdraw,transfer_once,post_batch,post_batch_into,post,book_trade,original_of_key,shipped_transfer_rules,set_floor,pay_funding}'),
+ '{deposit,withdraw,transfer_once,post_batch,post_batch_into,post,book_trade,original_of_key,reverse_transfer,reverse_journal,shipped_transfer_rules,set_floor,pay_funding}'),
 (5.5, 'Holds', 'Money that is promised, and captured, released or expired. What is held can neither be withdrawn nor used as margin.',
  '{hold,request_withdrawal,capture,release,expire_holds}'),
 (6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',

@@ -24,7 +24,7 @@ BEGIN
 
 	-- Where the triggers are missing, rows may have come in that nothing
 	-- posted.  The locks keep more of them out until the triggers are back.
-	LOCK TABLE ledger.trade, ledger.transfer, ledger.journal, ledger.funding IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE ledger.trade, ledger.transfer, ledger.journal, ledger.reversal, ledger.funding IN SHARE ROW EXCLUSIVE MODE;
 	SELECT u.what INTO unposted
 	  FROM (SELECT format('transfer %s of book %s', t.transfer_id, t.book_id)
 			  FROM ledger.transfer t
@@ -37,6 +37,11 @@ BEGIN
 			 WHERE NOT EXISTS (SELECT FROM ledger.entry e
 								WHERE e.book_id = j.book_id AND e.account_id = j.accounts[array_lower(j.accounts, 1)]
 								  AND e.cause = j.journal_id AND e.kind = j.kind)
+			UNION ALL
+			SELECT format('reversal %s of book %s', r.reversal_id, r.book_id)
+			  FROM ledger.reversal r
+			 WHERE NOT EXISTS (SELECT FROM ledger.entry e
+								WHERE e.book_id = r.book_id AND e.cause = r.reversal_id AND e.kind = 'reversal')
 			UNION ALL
 			SELECT format('a trade of account %s in instrument %s of book %s',
 						  t.account_id, t.instrument_id, t.book_id)

@@ -450,6 +450,27 @@ BEGIN
 	COMMENT ON COLUMN ledger.journal.metadata IS 'Anything that the caller wants to keep with it.';
 	COMMENT ON COLUMN ledger.journal.who IS 'Who inserted it; set by the database.';
 
+	CREATE TABLE IF NOT EXISTS ledger.reversal (
+		book_id int NOT NULL DEFAULT 1,
+		original_kind text NOT NULL CHECK (original_kind IN ('transfer', 'journal')),
+		original_id bigint NOT NULL,
+		reversal_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		reason text NOT NULL CHECK (reason <> ''),
+		who text NOT NULL DEFAULT session_user,
+		PRIMARY KEY (book_id, original_kind, original_id),
+		UNIQUE (book_id, reversal_id)
+	);
+	COMMENT ON TABLE ledger.reversal IS
+		'Transfers and journals that were taken back. An INSERT posts the exact mirror of the original, leg by leg, once (23505). It is a fact: what it takes below a floor is never the insurance fund''s. Nothing takes a reversal back; post the original again. Append-only.';
+	COMMENT ON COLUMN ledger.reversal.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.reversal.original_kind IS 'What is taken back: transfer or journal.';
+	COMMENT ON COLUMN ledger.reversal.original_id IS 'Its transfer_id or journal_id.';
+	COMMENT ON COLUMN ledger.reversal.reversal_id IS 'Number of the reversal, the cause of its entries.';
+	COMMENT ON COLUMN ledger.reversal.posted_at IS 'When it was posted.';
+	COMMENT ON COLUMN ledger.reversal.reason IS 'Why.';
+	COMMENT ON COLUMN ledger.reversal.who IS 'Who inserted it; set by the database.';
+
 	CREATE TABLE IF NOT EXISTS ledger.trade (
 		book_id int NOT NULL DEFAULT 1,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
@@ -490,7 +511,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	);
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal (
 		book_id int NOT NULL,
@@ -817,6 +838,8 @@ BEGIN
 		hold bigint,
 		hold_release bigint,
 		open_hold bigint,
+		original_kind text,
+		reversal bigint,
 		exchange date,
 		collateral text,
 		index_price text,
@@ -852,6 +875,7 @@ BEGIN
 		FOREIGN KEY (book_id, hold) REFERENCES ledger.hold,
 		FOREIGN KEY (book_id, hold_release) REFERENCES ledger.hold_release,
 		FOREIGN KEY (book_id, account_id, open_hold) REFERENCES ledger.open_hold,
+		FOREIGN KEY (book_id, original_kind, reversal) REFERENCES ledger.reversal,
 		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
 		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
 		FOREIGN KEY (index_price) REFERENCES ledger.index_price

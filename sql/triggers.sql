@@ -16,6 +16,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_journals';
 COMMENT ON FUNCTION risk.post_journals() IS
 	'Posts the rows that a statement inserted into ledger.journal.';
 
+CREATE FUNCTION risk.post_reversals() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_reversals';
+COMMENT ON FUNCTION risk.post_reversals() IS
+	'Posts the mirror of what the rows name that a statement inserted into ledger.reversal.';
+
 CREATE FUNCTION risk.post_holds() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_post_holds';
 COMMENT ON FUNCTION risk.post_holds() IS
@@ -272,6 +277,7 @@ AS $function$
 			('trade', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_trades'),
 			('transfer', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_transfers'),
 			('journal', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_journals'),
+			('reversal', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_reversals'),
 			('hold', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_holds'),
 			('hold_release', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_hold_releases'),
 			('account', 'open_balance', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'open_balances'),
@@ -311,7 +317,7 @@ AS $function$
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
-							'journal', 'hold', 'hold_release']) AS n(name)
+							'journal', 'hold', 'hold_release', 'reversal']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 	  ) AS t
 $function$;
@@ -346,7 +352,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 
 REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.post_journals(),
-	risk.post_holds(), risk.post_hold_releases(), risk.open_balances(),
+	risk.post_holds(), risk.post_hold_releases(), risk.post_reversals(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
 	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
 	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),

@@ -23,7 +23,7 @@ DECLARE
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
 	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
-						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'settlement',
+						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'reversal', 'settlement',
 						'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
@@ -140,7 +140,7 @@ BEGIN
 			 GROUP BY e.book_id, e.kind, e.cause
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
-								  'journal', 'adjustment', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
+								  'journal', 'adjustment', 'reversal', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
 								  'funding', 'late_funding', 'fold', 'exchange')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
@@ -228,6 +228,35 @@ BEGIN
 					 GROUP BY j.book_id, j.journal_id, a.asset_code
 					HAVING sum(l.amount) <> 0) f
 			 ORDER BY f.book_id, f.journal_id, f.place, f.fault
+			 LIMIT 1) v;
+
+	-- A reversal is the mirror of its original.
+	RETURN QUERY
+	SELECT 'reversals', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, reversal %s, account %s: %s in %s entries, expected %s in %s', u.book_id, u.reversal_id,
+						  u.account_id, sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS offender
+			  FROM (SELECT r.book_id, r.reversal_id, l.account_id, -l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+					  FROM ledger.reversal r
+					  LEFT JOIN ledger.transfer t ON r.original_kind = 'transfer' AND t.book_id = r.book_id
+												 AND t.transfer_id = r.original_id
+					  LEFT JOIN ledger.journal j ON r.original_kind = 'journal' AND j.book_id = r.book_id
+												AND j.journal_id = r.original_id
+					  LEFT JOIN LATERAL (
+						SELECT x.account_id, x.amount
+						  FROM (VALUES (t.from_account, -t.amount), (t.to_account, t.amount)) AS x(account_id, amount)
+						 WHERE t.transfer_id IS NOT NULL
+						UNION ALL
+						SELECT x.account_id, x.amount FROM unnest(j.accounts, j.amounts) AS x(account_id, amount)) l ON true
+					 WHERE verify.book_id IS NULL OR r.book_id = verify.book_id
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+					  FROM ledger.entry e
+					 WHERE e.kind = 'reversal'
+					   AND (verify.book_id IS NULL OR e.book_id = verify.book_id)) u
+			 GROUP BY u.book_id, u.reversal_id, u.account_id
+			HAVING sum(u.due) IS DISTINCT FROM sum(u.found) OR sum(u.legs) <> sum(u.entries)
+			 ORDER BY u.book_id, u.reversal_id, u.account_id
 			 LIMIT 1) v;
 
 	-- A key stands for one row, which is what it was when the key was given:

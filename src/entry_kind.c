@@ -23,6 +23,7 @@ entry_class(const char *kind)
 		{"correction", CLASS_OPERATIONAL},
 		{"fee", CLASS_OPERATIONAL},
 		{"adjustment", CLASS_OPERATIONAL},
+		{"reversal", CLASS_OPERATIONAL},
 		{"trade_fee", CLASS_FEE},
 	};
 
@@ -41,6 +42,8 @@ entry_cause_kind(const char *kind)
 		return "trade";
 	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0)
 		return "journal";
+	if (strcmp(kind, "reversal") == 0)
+		return "reversal";
 	if (strcmp(kind, "exchange") == 0)
 		return "exchange";
 	return strcmp(kind, "funding") == 0 ? "funding" : "transfer";

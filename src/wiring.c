@@ -44,7 +44,7 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"unmatched_execution", "funding", "funding_payment",
 	"order_reserve",
 	"margin_setting", "position_limit", "added_risk", "transfer_rule", "journal",
-	"hold", "hold_release", "open_hold",
+	"hold", "hold_release", "open_hold", "reversal",
 	"exchange", "collateral", "index_price"
 };
 

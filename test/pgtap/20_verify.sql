@@ -34,6 +34,7 @@ INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution
 VALUES (4, 2, 'buy', 1, 150, 7, '2024-01-01'), (2, 2, 'sell', 1, 150, 7, '2024-01-01');
 INSERT INTO ledger.order_reserve (account_id, instrument_id, order_id, amount) VALUES (2, 1, 5, 10);
 DO $$ BEGIN PERFORM risk.deposit(4, 1, idempotency_key => 'once'), risk.post(1, '{2,4,2}', '{-2,1,1}'); END $$;
+DO $$ BEGIN PERFORM risk.reverse_journal(1, 'wrong'), risk.post(1, '{2,4,2}', '{-2,1,1}'); END $$;
 -- a hold that is captured in part and released in part
 DO $$ BEGIN PERFORM risk.hold(2, 30), risk.capture(1, 10), risk.release(1, 5); END $$;
 INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (2, 1, 1);
@@ -114,6 +115,10 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('journals', 'UPDATE ledger.journal SET kind = ''adjustment''', 'journal 1, account'),
 	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}''', 'journal 1: its legs in USDT sum to -0.5'),
 	('journals', 'DELETE FROM ledger.journal', 'expected 0 in 0'),
+	('reversals', 'UPDATE ledger.reversal SET original_id = 2, original_kind = ''transfer''', 'reversal 1, account'),
+	('reversals', 'DELETE FROM ledger.reversal', 'reversal 1, account 2: 1.00 in 2 entries, expected 0 in 0'),
+	('reversals', 'UPDATE ledger.reversal SET original_id = 99', 'reversal 1, account'),
+	('reversals', 'DELETE FROM ledger.entry WHERE kind = ''reversal'' AND account_id = 4', 'reversal 1, account 4'),
 	('holds', 'UPDATE ledger.open_hold SET remaining = 16', 'hold 1: 16 is left, expected 15'),
 	('holds', 'DELETE FROM ledger.open_hold', 'hold 1: 0 is left, expected 15'),
 	('holds', 'UPDATE ledger.open_hold SET account_id = 3', 'hold 1: it is of account 2, and not of account 3'),

@@ -1,5 +1,6 @@
 # Sixteen clients at once: trades that end in losses, fees to the insurance
-# fund, withdrawals, deposits and payments out of the fund, until the fund runs
+# fund, withdrawals, deposits, journals, holds, batches with accounts in any
+# order and keys that repeat, and payments out of the fund, until the fund runs
 # dry; in transactions of one statement, and of several that take accounts in
 # ascending order.  No deadlock, nothing below its floor at any commit, and the
 # books are right in the end.
@@ -51,6 +52,25 @@ $node->safe_psql(
 	BEGIN
 		INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
 		VALUES (payer, payee, amount, kind);
+	EXCEPTION WHEN check_violation THEN
+		NULL;
+	END $$;
+
+	CREATE PROCEDURE client.post(a bigint, b bigint, c bigint, amount numeric)
+	LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM risk.post(1, ARRAY[a, b, c], ARRAY[-2 * amount, amount, amount]);
+	EXCEPTION WHEN check_violation THEN
+		NULL;
+	END $$;
+
+	CREATE PROCEDURE client.hold(a bigint, amount numeric)
+	LANGUAGE plpgsql AS $$
+	DECLARE
+		held bigint;
+	BEGIN
+		held := risk.hold(a, 2 * amount);
+		PERFORM risk.capture(held, amount), risk.release(held);
 	EXCEPTION WHEN check_violation THEN
 		NULL;
 	END $$;
@@ -145,6 +165,34 @@ CALL client.pay($external, :a, :amount, 'deposit');
 		1, qq(
 \\set amount random(50, 500)
 CALL client.pay($fund, $house, :amount, 'transfer');
+)
+	],
+	batch => [
+		3, qq(
+\\set a random(1, 40)
+\\set b random(1, 40)
+\\set c random(1, 40)
+\\set amount random(1, 300)
+\\set key random(1, 2000)
+SELECT count(*) FROM risk.post_batch(1, ARRAY[:a, :b, :c, $house, :a], ARRAY[:b, :c, :a, $fund, $house],
+	ARRAY[:amount, :amount, :amount, 5, 1], '{transfer,transfer,transfer,transfer,fee}',
+	ARRAY[':key a', ':key b', NULL, NULL, NULL], 'each');
+)
+	],
+	journal => [
+		2, q(
+\set a random(1, 40)
+\set b random(1, 40)
+\set c random(1, 40)
+\set amount random(1, 100)
+CALL client.post(:a, :b, :c, :amount);
+)
+	],
+	hold => [
+		2, q(
+\set a random(1, 40)
+\set amount random(1, 200)
+CALL client.hold(:a, :amount);
 )
 	],
 	fold => [ 1, "SELECT risk.fold_slots();\n" ]);
