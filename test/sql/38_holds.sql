@@ -12,6 +12,7 @@ SELECT risk.deposit(1, 1000, 138), risk.deposit(2, 1000, 138), risk.deposit(8, 1
 ALTER TABLE ledger.transfer ALTER transfer_id RESTART WITH 38001;
 ALTER TABLE ledger.hold ALTER hold_id RESTART WITH 38001;
 ALTER TABLE ledger.hold_release ALTER release_id RESTART WITH 38001;
+ALTER TABLE ledger.journal ALTER journal_id RESTART WITH 38001;
 CREATE TEMP VIEW free AS
 SELECT account_id, balance, initial_margin, order_reserve, holds, free_collateral, withdrawable
   FROM ledger.account_risk WHERE book_id = 138 AND account_id = 1;
