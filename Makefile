@@ -6,6 +6,8 @@
 #   make fuzz      the arithmetic against an oracle, with sanitizers; TIME=300
 #   make compare   the arithmetic against NUMERIC in SQL; ROWS=1000000
 #   make bench     the formulas against the same in SQL; POSITIONS, ROUNDS
+#   make bench-ledger  posting against the same in SQL; ACCOUNTS, ROUNDS,
+#                  SECTIONS, and PGLEDGER, the files of a copy of pgledger
 #   make matrix    test and demo in fresh chroots of three Debian releases
 #   make reference writes doc/reference.md out of the comments in the database
 #   make, make install, make installcheck    as with every extension
@@ -110,7 +112,7 @@ PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
 # Bitcode for the JIT would need clang, and nothing here is worth inlining.
 override with_llvm = no
 
-.PHONY: all demo test fuzz compare bench matrix reference
+.PHONY: all demo test fuzz compare bench bench-ledger matrix reference
 all:
 
 # These find or install PostgreSQL themselves, so they come without PGXS.
@@ -124,6 +126,8 @@ compare:
 	@test/sandbox demo test/compare $(or $(ROWS),1000000)
 bench:
 	@test/sandbox demo bench/run
+bench-ledger:
+	@test/sandbox demo bench/ledger
 matrix:
 	@test/matrix
 reference:
@@ -132,7 +136,7 @@ reference:
 # for scripts
 value-of-%:
 	@echo '$($*)'
-export POSITIONS ROUNDS PG_CONFIG CANDLES SEED ACCOUNTS MATRIX_DIR RISK_DATA
+export POSITIONS ROUNDS SECTIONS PGLEDGER PG_CONFIG CANDLES SEED ACCOUNTS MATRIX_DIR RISK_DATA
 
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
