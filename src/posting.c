@@ -2,9 +2,8 @@
  * posting.c
  *		Balances and entries of one book, opened, changed and written back.
  *
- * What is posted, and why, is the business of trade.c, transfer.c and
- * waterfall.c.  Here is how it is done without a lost update and without a
- * deadlock:
+ * What is posted, and why, is the business of trade.c, transfer.c and waterfall.c.
+ * Here is how it is done without a lost update and without a deadlock:
  *
  * Lock order.  (0) The funding locks of the instruments that are traded, see
  * funding.c.  (1) Balances of traders, and of those who stand behind them, by
@@ -206,10 +205,12 @@ static const LedgerStatement sum_other_slots = {
 	3, {INT4OID, INT8OID, INT4OID}
 };
 
+/* unnest() beside each other, not in FROM, where each array is copied to a tuplestore first */
 static const LedgerStatement insert_entries = {
 	"INSERT INTO {entry} (book_id, slot, account_id, seq, posted_at, effective_at,"
 	" cause, period, amount, balance_after, kind)"
-	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),"
+	"  unnest($7), unnest($8), unnest($9), unnest($10), unnest($11)",
 	11, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
 		TIMESTAMPTZARRAYOID, INT8ARRAYOID, DATEARRAYOID, NUMERICARRAYOID,
 		NUMERICARRAYOID, TEXTARRAYOID}
@@ -223,7 +224,7 @@ static const LedgerStatement note_below_floor = {
 
 static const LedgerStatement update_balances = {
 	"INSERT INTO {balance} (book_id, slot, account_id, amount, seq, posted_at)"
-	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)"
+	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6)"
 	" ON CONFLICT (book_id, slot, account_id) DO UPDATE"
 	" SET amount = excluded.amount, seq = excluded.seq, posted_at = excluded.posted_at",
 	6, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}

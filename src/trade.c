@@ -138,7 +138,7 @@ static const LedgerStatement read_positions = {
 
 static const LedgerStatement write_positions = {
 	"INSERT INTO {position} (book_id, account_id, instrument_id, trades, qty, cost)"
-	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)"
+	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6)"
 	" ON CONFLICT (book_id, account_id, instrument_id) DO UPDATE"
 	" SET trades = excluded.trades, qty = excluded.qty, cost = excluded.cost",
 	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
