@@ -67,6 +67,7 @@ SQL_PARTS = \
 	sql/leverage_formulas.sql \
 	sql/guarded_tables.sql \
 	sql/collateral_formulas.sql \
+	sql/partitions.sql \
 	sql/triggers.sql \
 	sql/tables.sql \
 	sql/prices.sql \

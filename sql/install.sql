@@ -1,13 +1,19 @@
 -- Making a ledger, and making it whole again.
 
-CREATE FUNCTION risk.install() RETURNS void
+CREATE FUNCTION risk.install(partition text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
 DECLARE
+	width interval := CASE install.partition WHEN 'month' THEN interval '1 month' WHEN 'day' THEN interval '1 day' END;
+	partitioned boolean;
 	unposted text;
 BEGIN
+	IF install.partition IS NOT NULL AND width IS NULL THEN
+		RAISE EXCEPTION 'a ledger cannot be partitioned by "%"', install.partition
+			USING ERRCODE = '22023', HINT = 'It can be by month or by day; leave it out for plain tables.';
+	END IF;
 	-- Functions of the extension write to the tables as the extension's owner.
 	-- If somebody else owned the tables, a trigger of his would run as that
 	-- owner.
@@ -20,7 +26,17 @@ BEGIN
 				  HINT = 'Call risk.install() as that role.';
 	END IF;
 
-	PERFORM risk.create_tables();
+	-- How a table is stored is settled when it is made.
+	SELECT c.relkind = 'p' INTO partitioned FROM pg_class c WHERE c.oid = to_regclass('ledger.entry');
+	IF NOT partitioned AND width IS NOT NULL
+		OR width <> (SELECT risk.partition_width(p.from_period, p.to_period) FROM risk.partitions() p
+					  WHERE p.table_name = 'entry' AND p.to_period IS NOT NULL ORDER BY p.to_period DESC LIMIT 1) THEN
+		RAISE EXCEPTION 'the ledger that is there is not partitioned by %', install.partition
+			USING ERRCODE = '55000',
+				  HINT = CASE WHEN partitioned THEN 'risk.create_partitions() can make coming partitions of another width.'
+						 ELSE 'Plain tables stay plain; a new ledger can be made partitioned.' END;
+	END IF;
+	PERFORM risk.create_tables(coalesce(partitioned, width IS NOT NULL));
 
 	-- Where the triggers are missing, rows may have come in that nothing
 	-- posted.  The locks keep more of them out until the triggers are back.
@@ -81,6 +97,7 @@ BEGIN
 						WHERE b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id);
 
 	PERFORM risk.create_triggers();
+	PERFORM risk.create_partitions(width => width);
 	-- the trigger says which of those that came in are in margin groups
 	UPDATE ledger.account a SET in_group = true
 	  FROM ledger.policy p
@@ -119,8 +136,8 @@ BEGIN
 	END IF;
 END
 $function$;
-COMMENT ON FUNCTION risk.install() IS
-	'Makes schema ledger with its tables, triggers, views, policies, transfer rules and book 1, or makes whole what is missing of it: tables stay as they are, triggers, views and the privileges of risk.grant_roles() are put back. The tables belong to the caller, who must own the extension (42501). 55000 when rows were inserted while the triggers were missing.';
+COMMENT ON FUNCTION risk.install(text) IS
+	'Makes schema ledger with its tables, triggers, views, policies, transfer rules and book 1, or makes whole what is missing of it: tables stay as they are, triggers, views and the privileges of risk.grant_roles() are put back. The tables belong to the caller, who must own the extension (42501). partition: month or day makes the tables that have a period partitioned by it, for the life of the ledger, with the first partitions, see risk.create_partitions(); NULL: plain tables, or, where there is a ledger, as it is. 55000 when rows were inserted while the triggers were missing, or when the ledger that is there is not partitioned like that; 22023 for another partition.';
 
-REVOKE ALL ON FUNCTION risk.install() FROM PUBLIC;
+REVOKE ALL ON FUNCTION risk.install(text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA risk TO PUBLIC;

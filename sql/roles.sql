@@ -125,6 +125,10 @@ BEGIN
 			missing := missing || role.name;
 		END IF;
 	END LOOP;
+	-- ALL TABLES are the partitions, too
+	IF EXISTS (SELECT FROM risk.partitions()) THEN
+		PERFORM risk.close_partitions();
+	END IF;
 	IF missing <> '{}' THEN
 		RAISE NOTICE 'there are no roles %', array_to_string(missing, ', ')
 			USING DETAIL = format('"%s" may not create roles.', current_user),

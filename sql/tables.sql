@@ -3,11 +3,13 @@
 -- EXTENSION leaves them alone.  No column default, CHECK or type below refers
 -- to the extension.
 
-CREATE FUNCTION risk.create_tables() RETURNS void
+CREATE FUNCTION risk.create_tables(partitioned boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
+DECLARE
+	by_period text := CASE WHEN partitioned THEN ' PARTITION BY RANGE (period)' ELSE '' END;
 BEGIN
 	CREATE SCHEMA IF NOT EXISTS ledger;
 
@@ -335,7 +337,7 @@ BEGIN
 	COMMENT ON TABLE ledger.balance IS
 		'What the venue owes the holder, in units of the asset. Written by posting only. A trader has slot 0 alone; the balance of a system account is the sum of its slots.';
 
-	CREATE TABLE IF NOT EXISTS ledger.transfer (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.transfer (
 		book_id int NOT NULL DEFAULT 1,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		transfer_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -349,7 +351,7 @@ BEGIN
 		who text NOT NULL DEFAULT session_user,
 		hold_id bigint CHECK (hold_id > 0),
 		PRIMARY KEY (book_id, transfer_id, period)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.transfer IS
 		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. A row whose idempotency_key is used already is 23505, with what the key stands for in the detail: ON CONFLICT cannot be of use, since the row itself is new; the posting functions return the original. Append-only.';
 
@@ -419,7 +421,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.open_hold.remaining IS 'Its amount, less what was captured and released.';
 	COMMENT ON COLUMN ledger.open_hold.expires_at IS 'As the hold says.';
 
-	CREATE TABLE IF NOT EXISTS ledger.journal (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.journal (
 		book_id int NOT NULL DEFAULT 1,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		journal_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -436,7 +438,7 @@ BEGIN
 			CHECK ((array_ndims(accounts) = 1 AND array_ndims(amounts) = 1
 					AND cardinality(accounts) = cardinality(amounts) AND cardinality(accounts) >= 2
 					AND array_position(accounts, NULL) IS NULL AND array_position(amounts, NULL) IS NULL) IS TRUE)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.journal IS
 		'Money moved between any number of accounts of one book. An INSERT posts it, one entry for each leg; risk.post() returns the balances after. The amounts of each asset sum to zero (23514). Append-only.';
 	COMMENT ON COLUMN ledger.journal.book_id IS 'The book.';
@@ -471,7 +473,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.reversal.reason IS 'Why.';
 	COMMENT ON COLUMN ledger.reversal.who IS 'Who inserted it; set by the database.';
 
-	CREATE TABLE IF NOT EXISTS ledger.trade (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.trade (
 		book_id int NOT NULL DEFAULT 1,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		trade_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -488,7 +490,7 @@ BEGIN
 			CHECK (kind IN ('trade', 'liquidation', 'mirror', 'takeover')),
 		idempotency_key text,
 		PRIMARY KEY (book_id, trade_id, period)
-	);
+	)$table$ || by_period;
 	-- A funding looks for the latest trades.  This index is a few pages and an
 	-- insert hardly touches it.
 	CREATE INDEX IF NOT EXISTS trade_executed_at
@@ -496,7 +498,7 @@ BEGIN
 	COMMENT ON TABLE ledger.trade IS
 		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
 
-	CREATE TABLE IF NOT EXISTS ledger.entry (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,
 		slot int NOT NULL,
 		account_id bigint NOT NULL,
@@ -509,7 +511,7 @@ BEGIN
 		balance_after numeric NOT NULL,
 		kind text NOT NULL,
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.entry IS
 		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 
@@ -628,7 +630,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.margin_setting.leverage IS 'The leverage chosen: 1 or more.';
 	COMMENT ON COLUMN ledger.margin_setting.mode IS 'cross: the whole account covers the position; isolated: a child account does, see risk.open_isolated() and risk.isolated_account(), and trades that add risk are refused (55000) on the account itself. It stays while a position in the instrument is open (55000). The leverage holds for child accounts, too, and is chosen for their parent.';
 
-	CREATE TABLE IF NOT EXISTS ledger.settlement (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.settlement (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		settlement_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -640,11 +642,11 @@ BEGIN
 		kind text NOT NULL CHECK (kind IN ('profit', 'residue')),
 		amount numeric NOT NULL,
 		PRIMARY KEY (book_id, settlement_id, period)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.settlement IS
 		'A change of a position''s cost without a trade. profit: unrealised profit paid into the balance; residue: what rounding the realised profit down left when the position was closed, or, with an execution_id, what rounding the values of its trades left between them; kept by clearing. Append-only.';
 
-	CREATE TABLE IF NOT EXISTS ledger.reset (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.reset (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		reset_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -669,11 +671,11 @@ BEGIN
 		policy_version int NOT NULL,
 		who text NOT NULL DEFAULT session_user,
 		PRIMARY KEY (book_id, reset_id, period)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.reset IS
 		'What another party paid to bring a balance back to its floor: one row per payer. shortfall: what the account could not cover itself, over all payers. cause: the row that left it below its floor, a trade, a funding, an exchange or a transfer as cause_kind says. Append-only.';
 
-	CREATE TABLE IF NOT EXISTS ledger.exchange (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.exchange (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		exchange_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -692,7 +694,7 @@ BEGIN
 		owner_id text NOT NULL,
 		who text NOT NULL DEFAULT session_user,
 		PRIMARY KEY (book_id, exchange_id, period)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.exchange IS
 		'What a margin group paid for a balance of its own below the floor, before anybody else did. Append-only.';
 	COMMENT ON COLUMN ledger.exchange.book_id IS 'The book.';
@@ -729,7 +731,7 @@ BEGIN
 	COMMENT ON TABLE ledger.funding IS
 		'A time at which the longs of an instrument paid its shorts (rate > 0) or were paid by them (rate < 0). An INSERT of book_id, instrument_id, funding_at and rate posts it; risk.pay_funding() does that for every book. mark_price: the one that held at funding_at, observed at mark_observed_at. Append-only.';
 
-	CREATE TABLE IF NOT EXISTS ledger.funding_payment (
+	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.funding_payment (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		funding_id bigint NOT NULL,
@@ -738,7 +740,7 @@ BEGIN
 		qty numeric NOT NULL,
 		amount numeric NOT NULL,
 		PRIMARY KEY (book_id, funding_id, account_id, trade_id, period)
-	);
+	)$table$ || by_period;
 	COMMENT ON TABLE ledger.funding_payment IS
 		'What an account received (amount > 0) or paid at a funding. trade_id: 0 for the position that it held, of which qty is the signed quantity; else the late trade that paid for its own quantity when it was posted. A funding with a rate of 0 has none. Written by posting only. Append-only.';
 
@@ -885,6 +887,6 @@ BEGIN
 END
 $function$;
 
-COMMENT ON FUNCTION risk.create_tables() IS
-	'Makes the tables of schema ledger that are missing. Called by risk.install().';
-REVOKE ALL ON FUNCTION risk.create_tables() FROM PUBLIC;
+COMMENT ON FUNCTION risk.create_tables(boolean) IS
+	'Makes the tables of schema ledger that are missing; with true those that have a period are partitioned by it. Called by risk.install().';
+REVOKE ALL ON FUNCTION risk.create_tables(boolean) FROM PUBLIC;

@@ -78,6 +78,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_write';
 COMMENT ON FUNCTION risk.refuse_write() IS
 	'Raises 55000 unless the write is made by posting.';
 
+CREATE FUNCTION risk.refuse_direct_insert() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_refuse_direct_insert';
+COMMENT ON FUNCTION risk.refuse_direct_insert() IS
+	'Raises 55000: rows come into a partition by way of its table, where they are posted.';
+
 -- Row triggers of the reference tables and of account: rare changes, in SQL.
 
 CREATE FUNCTION risk.check_asset() RETURNS trigger
@@ -262,7 +267,7 @@ COMMENT ON FUNCTION risk.follow_account() IS
 CREATE FUNCTION risk.ledger_triggers(
 	OUT table_name text, OUT trigger_name text, OUT enabled "char", OUT definition text)
 RETURNS SETOF record
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $function$
 	SELECT t.table_name, t.trigger_name, t.enabled,
 		   format('CREATE %s %I %s ON ledger.%I %s EXECUTE FUNCTION risk.%s()',
@@ -319,27 +324,43 @@ AS $function$
 							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
 							'journal', 'hold', 'hold_release', 'reversal']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
+		UNION ALL
+		-- A partition has the row triggers of its table.  Triggers for statements
+		-- fire for the table that the statement names, so it needs its own.
+		SELECT p.partition_name, k.trigger_name, k.enabled::"char", k.timing, k.function_name
+		  FROM risk.partitions() p
+		 CROSS JOIN (VALUES
+			('keep_rows', 'A', 'BEFORE UPDATE OR DELETE|FOR EACH ROW', 'refuse_change'),
+			('keep_table', 'A', 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'),
+			('written_by_table', 'O', 'BEFORE INSERT|FOR EACH STATEMENT', 'refuse_direct_insert')
+		  ) AS k(trigger_name, enabled, timing, function_name)
 	  ) AS t
 $function$;
 COMMENT ON FUNCTION risk.ledger_triggers() IS
-	'The triggers that a ledger must have: table, name, mode (O: fires unless in the replica role, A: fires always), definition.';
+	'The triggers that a ledger must have, its partitions included: table, name, mode (O: fires unless in the replica role, A: fires always), definition.';
 
 CREATE FUNCTION risk.create_triggers() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
 	expected record;
+	present "char";
 BEGIN
+	-- tables first: a row trigger comes with its clones on the partitions
 	FOR expected IN
-		SELECT e.*, t.tgenabled AS present
+		SELECT e.*
 		  FROM risk.ledger_triggers() e
-		  LEFT JOIN pg_trigger t ON t.tgrelid = format('ledger.%I', e.table_name)::regclass
-								AND t.tgname = e.trigger_name AND NOT t.tgisinternal
+		  JOIN pg_class c ON c.oid = format('ledger.%I', e.table_name)::regclass
+		 ORDER BY c.relispartition, e.table_name, e.trigger_name
 	LOOP
-		IF expected.present IS NULL THEN
+		SELECT t.tgenabled INTO present
+		  FROM pg_trigger t
+		 WHERE t.tgrelid = format('ledger.%I', expected.table_name)::regclass
+		   AND t.tgname = expected.trigger_name AND NOT t.tgisinternal;
+		IF NOT FOUND THEN
 			EXECUTE expected.definition;
 		END IF;
-		IF expected.enabled IS DISTINCT FROM coalesce(expected.present, 'O') THEN
+		IF expected.enabled IS DISTINCT FROM coalesce(present, 'O') THEN
 			EXECUTE format('ALTER TABLE ledger.%I ENABLE %s TRIGGER %I', expected.table_name,
 						   CASE expected.enabled WHEN 'A' THEN 'ALWAYS' ELSE '' END,
 						   expected.trigger_name);
@@ -355,6 +376,6 @@ REVOKE ALL ON FUNCTION
 	risk.post_holds(), risk.post_hold_releases(), risk.post_reversals(), risk.open_balances(),
 	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
 	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
-	risk.refuse_write(), risk.check_asset(), risk.check_instrument(),
+	risk.refuse_write(), risk.refuse_direct_insert(), risk.check_asset(), risk.check_instrument(),
 	risk.check_account(), risk.follow_account(), risk.create_triggers()
 FROM PUBLIC;

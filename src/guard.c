@@ -13,6 +13,7 @@
 
 PG_FUNCTION_INFO_V1(risk_refuse_change);
 PG_FUNCTION_INFO_V1(risk_refuse_write);
+PG_FUNCTION_INFO_V1(risk_refuse_direct_insert);
 
 static TriggerData *
 before_trigger(FunctionCallInfo fcinfo, const char *name)
@@ -33,6 +34,18 @@ operation_name(TriggerEvent event)
 		TRIGGER_FIRED_BY_DELETE(event) ? "DELETE" : "TRUNCATE";
 }
 
+static void
+refuse(TriggerData *trigger, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),
+					RelationGetRelationName(trigger->tg_relation)),
+			 errdetail("%s", detail),
+			 errhint("%s", hint),
+			 errtable(trigger->tg_relation)));
+}
+
 /*
  * risk.refuse_change(): nobody changes these rows, posting included.  What
  * posting may take back is a key that it took in the same statement.
@@ -45,13 +58,8 @@ risk_refuse_change(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
 		idempotency_is_forgetting())
 		return PointerGetDatum(trigger->tg_trigtuple);
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),
-					RelationGetRelationName(trigger->tg_relation)),
-			 errdetail("Its rows are the record from which the books are proven."),
-			 errhint("Put a mistake right by new rows: the opposite posting, or the next version."),
-			 errtable(trigger->tg_relation)));
+	refuse(trigger, "Its rows are the record from which the books are proven.",
+		   "Put a mistake right by new rows: the opposite posting, or the next version.");
 	return (Datum) 0;
 }
 
@@ -62,12 +70,20 @@ risk_refuse_write(PG_FUNCTION_ARGS)
 	TriggerData *trigger = before_trigger(fcinfo, "risk.refuse_write");
 
 	if (!wiring_is_writing())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s on table \"%s\" is refused", operation_name(trigger->tg_event),
-						RelationGetRelationName(trigger->tg_relation)),
-				 errdetail("It is written by posting only."),
-				 errhint("Insert into the tables trade and transfer instead."),
-				 errtable(trigger->tg_relation)));
+		refuse(trigger, "It is written by posting only.",
+			   "Insert into the tables trade and transfer instead.");
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * risk.refuse_direct_insert(): a statement that names a partition fires none of
+ * the triggers that its table has for statements, so nothing would be posted.
+ */
+Datum
+risk_refuse_direct_insert(PG_FUNCTION_ARGS)
+{
+	refuse(before_trigger(fcinfo, "risk.refuse_direct_insert"),
+		   "It is a partition, and rows are posted by way of its table.",
+		   "Insert into the partitioned table instead.");
+	return (Datum) 0;
 }

@@ -173,6 +173,7 @@ wiring_enter(Relation rel, LedgerTable part)
 	Relation	hub;
 	ListCell   *lc;
 	StringInfoData names;
+	AttrNumber	wired = InvalidAttrNumber;	/* the column of the table found last */
 
 	SPI_connect();
 
@@ -185,13 +186,22 @@ wiring_enter(Relation rel, LedgerTable part)
 	foreach(lc, RelationGetFKeyList(hub))
 	{
 		ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
-		int			found = part_of(hub, key);
-		char	   *name = get_rel_name(key->confrelid);
+		int			found;
+		char	   *name;
 
-		/* a partition repeats the key of its parent; the first is the parent */
-		if (found < 0 || name == NULL || wiring->table[found] != NULL ||
-			get_rel_relispartition(key->confrelid))
+		/*
+		 * A partition repeats the key of its table.  There can be hundreds, by
+		 * name next to each other, and this runs in every statement.
+		 */
+		if (key->conkey[key->nkeys - 1] == wired)
 			continue;
+		found = part_of(hub, key);
+		if (found < 0 || wiring->table[found] != NULL || get_rel_relispartition(key->confrelid))
+			continue;
+		name = get_rel_name(key->confrelid);
+		if (name == NULL)
+			continue;
+		wired = key->conkey[key->nkeys - 1];
 		if (found == (int) part && key->confrelid != RelationGetRelid(rel) &&
 			!rel->rd_rel->relispartition)
 			ereport(ERROR,

@@ -20,7 +20,7 @@ $node->safe_psql(
 	CREATE TABLE purse_low PARTITION OF purse FOR VALUES FROM (1) TO (100);
 	INSERT INTO purse VALUES (1, 0);
 	SELECT risk.guard('purse', 'cents');
-	SELECT risk.install();
+	SELECT risk.install('month');
 	INSERT INTO ledger.asset VALUES ('USD', 2);
 	INSERT INTO ledger.account (account_id, asset_code) SELECT g, 'USD' FROM generate_series(1, 9) g;
 	SELECT risk.deposit(g, 1000.5) FROM generate_series(1, 9) g;
