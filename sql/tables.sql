@@ -21,6 +21,8 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.asset IS
 		'What balances are held in. scale: digits after the point of every amount; an amount with more is refused, never rounded. A scale only grows.';
+	COMMENT ON COLUMN ledger.asset.asset_code IS 'The name of the asset.';
+	COMMENT ON COLUMN ledger.asset.scale IS 'Digits after the point of its amounts.';
 
 	CREATE TABLE IF NOT EXISTS ledger.instrument (
 		instrument_id int PRIMARY KEY,
@@ -49,6 +51,12 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.instrument IS
 		'What is traded. multiplier: units of the underlying in one contract. kind, settle_asset and multiplier never change; an instrument that nothing refers to can be deleted and made again. last_funding_at: the latest funding of any book, written by posting; trades that were executed before it are looked at more closely.';
+	COMMENT ON COLUMN ledger.instrument.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.instrument.symbol IS 'Its name.';
+	COMMENT ON COLUMN ledger.instrument.kind IS 'linear: settled in the quote asset; inverse: in the coin; quanto: in another asset, with the formulas of linear.';
+	COMMENT ON COLUMN ledger.instrument.settle_asset IS 'What profit, loss, margin and fees are in.';
+	COMMENT ON COLUMN ledger.instrument.multiplier IS 'Units of the underlying in one contract.';
+	COMMENT ON COLUMN ledger.instrument.last_funding_at IS 'The latest funding of any book; written by posting.';
 	COMMENT ON COLUMN ledger.instrument.limit_mode IS 'What becomes of a trade that takes a position beyond a limit (ledger.position_limit, open_interest_limit, the cap of the last tier). report: it is booked, and ledger.position_limit_usage and ledger.open_interest show it; refuse: 23514 at commit, for trades of kind trade by traders; forced trades and those that do not add risk are booked all the same. With refuse, transactions that add risk commit one after the other within a book.';
 	COMMENT ON COLUMN ledger.instrument.open_interest_limit IS 'The most contracts that may be open in one book, counted on the long side; NULL: no limit.';
 	COMMENT ON COLUMN ledger.instrument.open_interest_lo IS 'Open interest, in contracts of one book, from which on the initial margin grows; NULL: it does not.';
@@ -72,6 +80,11 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.margin_tier IS
 		'Risk limits. A tier holds for notional_floor < notional <= the next floor. Without a tier: no maintenance margin, leverage 1. notional_cap: the largest position there may be; it counts on the last tier only, and margins are those of that tier beyond it, too.';
+	COMMENT ON COLUMN ledger.margin_tier.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.margin_tier.notional_floor IS 'The tier holds for notionals above this, in the settlement asset.';
+	COMMENT ON COLUMN ledger.margin_tier.maintenance_rate IS 'Rate of the maintenance margin within the tier: 0.005 is 0.5 %.';
+	COMMENT ON COLUMN ledger.margin_tier.max_leverage IS 'Highest leverage within the tier.';
+	COMMENT ON COLUMN ledger.margin_tier.notional_cap IS 'On the last tier, the largest notional there may be; NULL: no limit.';
 	COMMENT ON COLUMN ledger.margin_tier.maintenance_amount IS 'The maintenance margin of a position, in the settlement asset, for accounts whose policy takes it as an amount (policy.maintenance_basis): of the tier that holds for the size at entry. Other accounts have the one that follows from maintenance_rate.';
 
 	CREATE TABLE IF NOT EXISTS ledger.position_limit (
@@ -97,6 +110,9 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.mark_price IS
 		'The price that decides, one row per instrument, in units of the settlement asset.';
+	COMMENT ON COLUMN ledger.mark_price.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.mark_price.price IS 'In units of the settlement asset.';
+	COMMENT ON COLUMN ledger.mark_price.observed_at IS 'When it was observed, by the clock of the feed.';
 
 	CREATE TABLE IF NOT EXISTS ledger.mark_price_history (
 		instrument_id int NOT NULL,
@@ -106,6 +122,9 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.mark_price_history IS
 		'Every mark price that was accepted. Append-only.';
+	COMMENT ON COLUMN ledger.mark_price_history.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.mark_price_history.observed_at IS 'When it was observed, by the clock of the feed.';
+	COMMENT ON COLUMN ledger.mark_price_history.price IS 'In units of the settlement asset.';
 
 	CREATE TABLE IF NOT EXISTS ledger.dynamic_margin (
 		instrument_id int PRIMARY KEY REFERENCES ledger.instrument,
@@ -203,6 +222,10 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.policy IS
 		'The rules of a class of accounts. stages: who pays for a balance below its floor, in order. own: out of the account itself; fund: the insurance fund, as far as it goes; house: the venue, without limit; reject: nobody, the transaction is refused. The highest version is in force. Append-only: a change is a new version.';
+	COMMENT ON COLUMN ledger.policy.policy_code IS 'The name of the class of accounts.';
+	COMMENT ON COLUMN ledger.policy.version IS 'The highest is in force.';
+	COMMENT ON COLUMN ledger.policy.stages IS 'Who pays for a balance below its floor, in order.';
+	COMMENT ON COLUMN ledger.policy.description IS 'What the rules are for, in words.';
 	COMMENT ON COLUMN ledger.policy.maintenance_basis IS 'What the maintenance margin is taken on. mark: the notional at the mark; entry: the notional at entry, abs(cost); amount: it is the maintenance_amount of the tier that holds for the notional at entry.';
 	COMMENT ON COLUMN ledger.policy.liquidation_trigger IS 'When an account with an open position is to be liquidated: its equity is below its requirement, or at_or_below.';
 	COMMENT ON COLUMN ledger.policy.liquidation_fee_base IS 'Rate of the liquidation fee of a small position in a market as usual, see risk.liquidation_fee_rate(): 0.01 is 1 %. NULL: no fee. The fee on the whole position is a part of what the equity is compared with.';
@@ -275,6 +298,10 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.book IS
 		'A closed set of accounts with its own fund. unmatched: what becomes of an execution whose rows do not net to zero quantity and value at commit: refused, mirrored on the liquidity account, or let through and reported by risk.verify(). late_trade: what becomes of a trade that is posted after a funding but was executed before it: it pays and receives what it missed, or it is refused (rows of kind trade; others are charged).';
+	COMMENT ON COLUMN ledger.book.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.book.name IS 'What it is called.';
+	COMMENT ON COLUMN ledger.book.unmatched IS 'What becomes of executions that do not net: reject, liquidity or allow.';
+	COMMENT ON COLUMN ledger.book.late_trade IS 'What becomes of trades that come after a funding they were executed before: charge or refuse.';
 
 	CREATE TABLE IF NOT EXISTS ledger.account (
 		book_id int NOT NULL DEFAULT 1 REFERENCES ledger.book,
@@ -316,6 +343,13 @@ BEGIN
 		ON ledger.account (book_id, account_id) WHERE parent_id IS NOT NULL OR in_group;
 	COMMENT ON TABLE ledger.account IS
 		'A margin account: one asset, and all its positions share its balance. Accounts of the venue itself have negative numbers and are made by risk.create_book(). An isolated position has an account of its own, the child of the trader''s account, see risk.open_isolated().';
+	COMMENT ON COLUMN ledger.account.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.account.account_id IS 'The account; below zero: one of the venue itself.';
+	COMMENT ON COLUMN ledger.account.kind IS 'trader, or which of the venues own accounts it is. Never changes.';
+	COMMENT ON COLUMN ledger.account.asset_code IS 'The asset that it holds. Never changes.';
+	COMMENT ON COLUMN ledger.account.owner_id IS 'Whose it is; limits, margin groups and row policies go by it. NULL: nobody elses.';
+	COMMENT ON COLUMN ledger.account.policy_code IS 'The rules that it is under.';
+	COMMENT ON COLUMN ledger.account.status IS 'active; reduce_only: no trade that adds risk; frozen: nor anything taken out by choice; closed: nothing at all.';
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
@@ -336,6 +370,13 @@ BEGIN
 		ON ledger.balance (book_id, account_id) WHERE slot <> 0;
 	COMMENT ON TABLE ledger.balance IS
 		'What the venue owes the holder, in units of the asset. Written by posting only. A trader has slot 0 alone; the balance of a system account is the sum of its slots.';
+	COMMENT ON COLUMN ledger.balance.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.balance.slot IS '0, which carries the floor; above 0, further rows of a system account.';
+	COMMENT ON COLUMN ledger.balance.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.balance.seq IS 'Number of the last entry of the slot.';
+	COMMENT ON COLUMN ledger.balance.posted_at IS 'Time of the last entry of the slot.';
+	COMMENT ON COLUMN ledger.balance.amount IS 'In units of the asset.';
+	COMMENT ON COLUMN ledger.balance.floor IS 'What the sum over all slots may not be below at commit; NULL: no floor.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.transfer (
 		book_id int NOT NULL DEFAULT 1,
@@ -354,6 +395,16 @@ BEGIN
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.transfer IS
 		'Money moved between two accounts of one book and one asset. An INSERT posts it. ledger.transfer_rule says between which accounts. withdrawal and transfer are a choice and refused beyond what the account can spare; chargeback, correction and fee are facts. A row whose idempotency_key is used already is 23505, with what the key stands for in the detail: ON CONFLICT cannot be of use, since the row itself is new; the posting functions return the original. Append-only.';
+	COMMENT ON COLUMN ledger.transfer.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.transfer.period IS 'The day on which it was inserted, in UTC; set by the database.';
+	COMMENT ON COLUMN ledger.transfer.transfer_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.transfer.from_account IS 'Who gives.';
+	COMMENT ON COLUMN ledger.transfer.to_account IS 'Who gets.';
+	COMMENT ON COLUMN ledger.transfer.effective_at IS 'From when on it counts for the caller; nothing is judged by it.';
+	COMMENT ON COLUMN ledger.transfer.amount IS 'Above zero, in units of the asset, with at most its digits.';
+	COMMENT ON COLUMN ledger.transfer.kind IS 'deposit, withdrawal and transfer are a choice, chargeback, correction and fee are facts.';
+	COMMENT ON COLUMN ledger.transfer.idempotency_key IS 'NULL, or a name that makes it be posted once.';
+	COMMENT ON COLUMN ledger.transfer.who IS 'Who inserted it; set by the database.';
 
 	COMMENT ON COLUMN ledger.transfer.hold_id IS 'The hold of from_account that it captures, in part or whole; NULL: none.';
 
@@ -497,6 +548,19 @@ BEGIN
 		ON ledger.trade USING brin (executed_at) WITH (autosummarize = on);
 	COMMENT ON TABLE ledger.trade IS
 		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
+	COMMENT ON COLUMN ledger.trade.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.trade.period IS 'The day on which it was inserted, in UTC; set by the database.';
+	COMMENT ON COLUMN ledger.trade.trade_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.trade.account_id IS 'Whose side it is.';
+	COMMENT ON COLUMN ledger.trade.execution_id IS 'The same for all sides of an execution; their quantities and values sum to zero.';
+	COMMENT ON COLUMN ledger.trade.executed_at IS 'When it was executed; fundings go by it.';
+	COMMENT ON COLUMN ledger.trade.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.trade.side IS 'buy or sell.';
+	COMMENT ON COLUMN ledger.trade.qty IS 'Contracts, above zero.';
+	COMMENT ON COLUMN ledger.trade.price IS 'In units of the settlement asset, above zero.';
+	COMMENT ON COLUMN ledger.trade.fee IS 'In units of the settlement asset; below zero: a rebate. Cut where it cannot be paid.';
+	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed; mirror and takeover are made by posting.';
+	COMMENT ON COLUMN ledger.trade.idempotency_key IS 'NULL, or a name that makes it be posted once.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,
@@ -514,6 +578,17 @@ BEGIN
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.entry IS
 		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+	COMMENT ON COLUMN ledger.entry.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.entry.slot IS 'The slot of the balance.';
+	COMMENT ON COLUMN ledger.entry.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.entry.seq IS 'Number within the slot, from 1 without gaps.';
+	COMMENT ON COLUMN ledger.entry.posted_at IS 'When it was posted, by the database; never falls as seq grows.';
+	COMMENT ON COLUMN ledger.entry.effective_at IS 'As the row that caused it says.';
+	COMMENT ON COLUMN ledger.entry.cause IS 'Number of the row that caused it.';
+	COMMENT ON COLUMN ledger.entry.period IS 'The day of posted_at, in UTC.';
+	COMMENT ON COLUMN ledger.entry.amount IS 'The change, in units of the asset.';
+	COMMENT ON COLUMN ledger.entry.balance_after IS 'The amount of the slot after it.';
+	COMMENT ON COLUMN ledger.entry.kind IS 'What happened; tells of which table the cause is a row.';
 
 	CREATE TABLE IF NOT EXISTS ledger.seal (
 		book_id int NOT NULL,
@@ -596,6 +671,12 @@ BEGIN
 		ON ledger.position (((book_id::bigint << 32) + instrument_id));
 	COMMENT ON TABLE ledger.position IS
 		'What an account holds of an instrument. qty: signed, long > 0. cost: signed value paid and not yet realised. trades: how many trades made it. Written by posting only.';
+	COMMENT ON COLUMN ledger.position.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.position.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.position.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.position.trades IS 'How many trades made it.';
+	COMMENT ON COLUMN ledger.position.qty IS 'Contracts, long above zero.';
+	COMMENT ON COLUMN ledger.position.cost IS 'Signed value paid and not yet realised, in the settlement asset.';
 
 	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
 		book_id int NOT NULL DEFAULT 1,
@@ -645,6 +726,16 @@ BEGIN
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.settlement IS
 		'A change of a position''s cost without a trade. profit: unrealised profit paid into the balance; residue: what rounding the realised profit down left when the position was closed, or, with an execution_id, what rounding the values of its trades left between them; kept by clearing. Append-only.';
+	COMMENT ON COLUMN ledger.settlement.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.settlement.period IS 'The day on which it was posted, in UTC.';
+	COMMENT ON COLUMN ledger.settlement.settlement_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.settlement.account_id IS 'Whose position it is, or the clearing account.';
+	COMMENT ON COLUMN ledger.settlement.trade_id IS 'The trade that closed the position; NULL: none did.';
+	COMMENT ON COLUMN ledger.settlement.execution_id IS 'The execution whose values were rounded; NULL: it is about a position.';
+	COMMENT ON COLUMN ledger.settlement.posted_at IS 'When it was posted.';
+	COMMENT ON COLUMN ledger.settlement.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.settlement.kind IS 'profit or residue.';
+	COMMENT ON COLUMN ledger.settlement.amount IS 'By how much the cost changed, in the settlement asset.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.reset (
 		book_id int NOT NULL,
@@ -674,6 +765,29 @@ BEGIN
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.reset IS
 		'What another party paid to bring a balance back to its floor: one row per payer. shortfall: what the account could not cover itself, over all payers. cause: the row that left it below its floor, a trade, a funding, an exchange or a transfer as cause_kind says. Append-only.';
+	COMMENT ON COLUMN ledger.reset.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.reset.period IS 'The day on which it was posted, in UTC.';
+	COMMENT ON COLUMN ledger.reset.reset_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.reset.account_id IS 'Whose balance was below its floor.';
+	COMMENT ON COLUMN ledger.reset.payer_account IS 'Who paid.';
+	COMMENT ON COLUMN ledger.reset.posted_at IS 'When it was posted.';
+	COMMENT ON COLUMN ledger.reset.cause IS 'Number of the row that left the balance below its floor.';
+	COMMENT ON COLUMN ledger.reset.cause_kind IS 'What the cause is a row of.';
+	COMMENT ON COLUMN ledger.reset.asset_code IS 'The asset.';
+	COMMENT ON COLUMN ledger.reset.stage IS 'The stage of the policy that paid: fund or house.';
+	COMMENT ON COLUMN ledger.reset.shortfall IS 'What the account could not cover itself, over all payers.';
+	COMMENT ON COLUMN ledger.reset.amount IS 'What this payer paid.';
+	COMMENT ON COLUMN ledger.reset.balance_before IS 'The balance before this payment.';
+	COMMENT ON COLUMN ledger.reset.balance_after IS 'The balance after it.';
+	COMMENT ON COLUMN ledger.reset.payer_before IS 'What the payer had before, over all slots.';
+	COMMENT ON COLUMN ledger.reset.payer_after IS 'What it had after.';
+	COMMENT ON COLUMN ledger.reset.instrument_id IS 'The instrument of the trade or funding that caused it; NULL: no such cause.';
+	COMMENT ON COLUMN ledger.reset.mark_price IS 'Its mark price then.';
+	COMMENT ON COLUMN ledger.reset.mark_age IS 'How old that was.';
+	COMMENT ON COLUMN ledger.reset.owner_id IS 'Whose account it was.';
+	COMMENT ON COLUMN ledger.reset.policy_code IS 'The policy of the account.';
+	COMMENT ON COLUMN ledger.reset.policy_version IS 'The version in force then.';
+	COMMENT ON COLUMN ledger.reset.who IS 'Who ran the transaction.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.exchange (
 		book_id int NOT NULL,
@@ -730,6 +844,15 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.funding IS
 		'A time at which the longs of an instrument paid its shorts (rate > 0) or were paid by them (rate < 0). An INSERT of book_id, instrument_id, funding_at and rate posts it; risk.pay_funding() does that for every book. mark_price: the one that held at funding_at, observed at mark_observed_at. Append-only.';
+	COMMENT ON COLUMN ledger.funding.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.funding.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.funding.funding_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.funding.funding_at IS 'Positions count as they were at this time.';
+	COMMENT ON COLUMN ledger.funding.posted_at IS 'When it was posted.';
+	COMMENT ON COLUMN ledger.funding.mark_observed_at IS 'When the mark that was used was observed.';
+	COMMENT ON COLUMN ledger.funding.mark_price IS 'The mark that held at funding_at.';
+	COMMENT ON COLUMN ledger.funding.rate IS 'What a position pays of its notional: 0.0001 is 0.01 %; above zero longs pay.';
+	COMMENT ON COLUMN ledger.funding.who IS 'Who inserted it.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.funding_payment (
 		book_id int NOT NULL,
@@ -743,6 +866,13 @@ BEGIN
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.funding_payment IS
 		'What an account received (amount > 0) or paid at a funding. trade_id: 0 for the position that it held, of which qty is the signed quantity; else the late trade that paid for its own quantity when it was posted. A funding with a rate of 0 has none. Written by posting only. Append-only.';
+	COMMENT ON COLUMN ledger.funding_payment.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.funding_payment.period IS 'The day on which it was posted, in UTC.';
+	COMMENT ON COLUMN ledger.funding_payment.funding_id IS 'The funding.';
+	COMMENT ON COLUMN ledger.funding_payment.account_id IS 'Who paid or received.';
+	COMMENT ON COLUMN ledger.funding_payment.trade_id IS 'The late trade; 0: the position.';
+	COMMENT ON COLUMN ledger.funding_payment.qty IS 'Contracts, signed.';
+	COMMENT ON COLUMN ledger.funding_payment.amount IS 'What it changed the balance by, rounded down.';
 
 	CREATE TABLE IF NOT EXISTS ledger.event (
 		book_id int NOT NULL,
@@ -756,6 +886,13 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.event IS
 		'What somebody may have to be told. Append-only.';
+	COMMENT ON COLUMN ledger.event.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.event.event_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.event.account_id IS 'The account that it is about; NULL: none.';
+	COMMENT ON COLUMN ledger.event.posted_at IS 'When it was posted.';
+	COMMENT ON COLUMN ledger.event.kind IS 'What happened.';
+	COMMENT ON COLUMN ledger.event.who IS 'Who ran the transaction.';
+	COMMENT ON COLUMN ledger.event.payload IS 'The figures.';
 
 	-- What posting still has to do before the transaction may commit.  These
 	-- tables are empty whenever a transaction has committed.
@@ -767,6 +904,8 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.below_floor IS
 		'Accounts that this transaction took below their floor. Empty after commit.';
+	COMMENT ON COLUMN ledger.below_floor.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.below_floor.account_id IS 'The account.';
 
 	CREATE TABLE IF NOT EXISTS ledger.unmatched_execution (
 		book_id int NOT NULL,
@@ -782,6 +921,14 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.unmatched_execution IS
 		'Executions of this transaction whose rows so far do not net to zero. Empty after commit.';
+	COMMENT ON COLUMN ledger.unmatched_execution.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.unmatched_execution.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.unmatched_execution.execution_id IS 'The execution.';
+	COMMENT ON COLUMN ledger.unmatched_execution.transaction_id IS 'The transaction that inserted rows of it.';
+	COMMENT ON COLUMN ledger.unmatched_execution.executed_at IS 'Of the earliest of these.';
+	COMMENT ON COLUMN ledger.unmatched_execution.trades IS 'How many there are.';
+	COMMENT ON COLUMN ledger.unmatched_execution.qty IS 'Sum of their signed quantities.';
+	COMMENT ON COLUMN ledger.unmatched_execution.value IS 'Sum of their signed values.';
 
 	CREATE TABLE IF NOT EXISTS ledger.added_risk (
 		book_id int NOT NULL,
@@ -793,6 +940,11 @@ BEGIN
 	);
 	COMMENT ON TABLE ledger.added_risk IS
 		'Positions that this transaction changed in instruments whose limits are enforced, what they were before, and the last trade of a trader that made them larger. Empty after commit.';
+	COMMENT ON COLUMN ledger.added_risk.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.added_risk.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.added_risk.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.added_risk.trade_id IS 'The last trade that a limit may refuse; NULL: none.';
+	COMMENT ON COLUMN ledger.added_risk.qty_before IS 'The position before the transaction.';
 
 	-- The hub.  It stays empty.  Each foreign key tells the C code where a
 	-- table of this ledger is, from the relation cache alone; the last column

@@ -15,9 +15,10 @@ SELECT is_empty($$
 $$, 'every table and view has a comment');
 SELECT is_empty($$
 	SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-	 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind = 'v'
-	   AND coalesce(col_description(c.oid, a.attnum), '') = ''
-$$, 'every column of a view has a comment');
+	 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT a.attisdropped
+	   -- a column for each table that it ties
+	   AND c.relname <> 'wiring' AND coalesce(col_description(c.oid, a.attnum), '') = ''
+$$, 'every column has a comment');
 
 -- The extension owns functions only; the tables are their user's
 SELECT is_empty($$
