@@ -1,4 +1,5 @@
-# doc/reference.md is what the comments in the database say.
+# doc/reference.md is what the comments in the database say, and the README knows
+# how many checks there are.
 
 use strict;
 use warnings;
@@ -20,5 +21,9 @@ my @written = split /\n/, slurp_file('doc/reference.md');
 my $line = 0;
 $line++ while $line < @is && $line < @written && $is[$line] eq $written[$line];
 is($written[$line], $is[$line], 'the reference is what the comments say: else call make reference');
+
+my $checks = $node->safe_psql('postgres', 'SELECT count(*) FROM risk.verify()');
+like(slurp_file('README.md'), qr/^ +$checks \|          0\n.*^\| `risk\.verify\(book_id\)` \| $checks checks /ms,
+	"the README tells of $checks checks");
 
 done_testing();
