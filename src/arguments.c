@@ -62,6 +62,7 @@ judge_number(FixedInt fixed, int scale, Numeric numeric, const char *name, ArgDo
 			break;
 	}
 }
+
 /* read_numeric: the same as read_number(), for what works on NUMERIC */
 Numeric
 read_numeric(FunctionCallInfo fcinfo, int n, const char *name, ArgDomain domain)
