@@ -132,7 +132,7 @@ bench-ledger:
 matrix:
 	@test/matrix
 reference:
-	@test/sandbox demo psql -X -q -f doc/reference.sql >doc/reference.new
+	@test/sandbox demo psql -X -q -f doc/reference.sql >doc/reference.new || { rm -f doc/reference.new; exit 1; }
 	@mv doc/reference.new doc/reference.md
 # for scripts
 value-of-%:
