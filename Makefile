@@ -69,7 +69,9 @@ SQL_PARTS = \
 	sql/collateral_formulas.sql \
 	sql/partitions.sql \
 	sql/triggers.sql \
+	sql/policy.sql \
 	sql/tables.sql \
+	sql/wiring.sql \
 	sql/prices.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \

@@ -1,24 +1,6 @@
 -- Margin groups: whose accounts are in one, the index prices of assets, and what a
 -- group stands at.
 
-CREATE FUNCTION risk.check_policy() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-	-- its accounts are told from the others by a column of their own
-	IF EXISTS (SELECT FROM ledger.policy p
-				WHERE p.policy_code = NEW.policy_code AND p.collateral_group <> NEW.collateral_group) THEN
-		RAISE EXCEPTION 'policy % cannot change collateral_group', NEW.policy_code
-			USING ERRCODE = '55000',
-				  DETAIL = format('It is %s in the versions that are there.', NOT NEW.collateral_group),
-				  HINT = 'Make another policy, and give it to the accounts.';
-	END IF;
-	RETURN NEW;
-END
-$function$;
-COMMENT ON FUNCTION risk.check_policy() IS
-	'Raises 55000 when a version of a policy differs from the others in collateral_group.';
-
 CREATE FUNCTION risk.check_index_price() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -108,4 +90,4 @@ $function$;
 COMMENT ON FUNCTION risk.create_collateral_views() IS
 	'Makes or replaces the views of margin groups. Called by risk.create_views().';
 
-REVOKE ALL ON FUNCTION risk.check_policy(), risk.check_index_price(), risk.create_collateral_views() FROM PUBLIC;
+REVOKE ALL ON FUNCTION risk.check_index_price(), risk.create_collateral_views() FROM PUBLIC;

@@ -133,7 +133,7 @@ BEGIN
 		  FROM ledger.account n
 		  LEFT JOIN LATERAL (
 			SELECT * FROM ledger.policy y
-			 WHERE y.policy_code = n.policy_code
+			 WHERE y.policy_code = n.policy_code AND y.effective_at <= clock_timestamp()
 			 ORDER BY y.version DESC
 			 LIMIT 1) y ON true
 		 WHERE n.book_id = p.book_id AND n.account_id = p.account_id

@@ -181,60 +181,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.margin_scale.step IS 'As in ledger.dynamic_margin then.';
 	COMMENT ON COLUMN ledger.margin_scale.who IS 'Who made it.';
 
-	CREATE TABLE IF NOT EXISTS ledger.policy (
-		policy_code text NOT NULL,
-		version int NOT NULL DEFAULT 1 CHECK (version > 0),
-		stages text[] NOT NULL,
-		description text NOT NULL DEFAULT '',
-		maintenance_basis text NOT NULL DEFAULT 'mark'
-			CHECK (maintenance_basis IN ('mark', 'entry', 'amount')),
-		liquidation_trigger text NOT NULL DEFAULT 'below'
-			CHECK (liquidation_trigger IN ('below', 'at_or_below')),
-		liquidation_fee_base numeric
-			CHECK (liquidation_fee_base >= 0 AND liquidation_fee_base < 1),
-		liquidation_fee_by_size numeric NOT NULL DEFAULT 0
-			CHECK (liquidation_fee_by_size >= 0 AND liquidation_fee_by_size < 1),
-		liquidation_fee_by_volatility numeric NOT NULL DEFAULT 0
-			CHECK (liquidation_fee_by_volatility >= 0 AND liquidation_fee_by_volatility < 1),
-		liquidation_fee_by_depth numeric NOT NULL DEFAULT 0
-			CHECK (liquidation_fee_by_depth >= 0 AND liquidation_fee_by_depth < 1),
-		liquidation_fee_minimum numeric NOT NULL DEFAULT 0.005
-			CHECK (liquidation_fee_minimum >= 0),
-		liquidation_fee_maximum numeric NOT NULL DEFAULT 0.02
-			CHECK (liquidation_fee_maximum < 1),
-		collateral_group boolean NOT NULL DEFAULT false,
-		PRIMARY KEY (policy_code, version),
-		CONSTRAINT policy_liquidation_fees_ascend
-			CHECK (liquidation_fee_minimum <= liquidation_fee_maximum),
-		CONSTRAINT policy_stages_are_known
-			CHECK (stages <@ ARRAY['own', 'fund', 'house', 'reject']
-				   AND array_ndims(stages) = 1
-				   AND array_position(stages, NULL) IS NULL),
-		CONSTRAINT policy_begins_with_own CHECK (stages[1] = 'own'),
-		CONSTRAINT policy_ends_with_house_or_reject
-			CHECK (array_position(stages, 'house') IS NOT DISTINCT FROM
-				   CASE WHEN stages[cardinality(stages)] = 'house' THEN cardinality(stages) END
-				   AND array_position(stages, 'reject') IS NOT DISTINCT FROM
-				   CASE WHEN stages[cardinality(stages)] = 'reject' THEN cardinality(stages) END
-				   AND stages[cardinality(stages)] IN ('house', 'reject')
-				   AND cardinality(array_positions(stages, 'own')) = 1
-				   AND cardinality(array_positions(stages, 'fund')) <= 1)
-	);
-	COMMENT ON TABLE ledger.policy IS
-		'The rules of a class of accounts. stages: who pays for a balance below its floor, in order. own: out of the account itself; fund: the insurance fund, as far as it goes; house: the venue, without limit; reject: nobody, the transaction is refused. The highest version is in force. Append-only: a change is a new version.';
-	COMMENT ON COLUMN ledger.policy.policy_code IS 'The name of the class of accounts.';
-	COMMENT ON COLUMN ledger.policy.version IS 'The highest is in force.';
-	COMMENT ON COLUMN ledger.policy.stages IS 'Who pays for a balance below its floor, in order.';
-	COMMENT ON COLUMN ledger.policy.description IS 'What the rules are for, in words.';
-	COMMENT ON COLUMN ledger.policy.maintenance_basis IS 'What the maintenance margin is taken on. mark: the notional at the mark; entry: the notional at entry, abs(cost); amount: it is the maintenance_amount of the tier that holds for the notional at entry.';
-	COMMENT ON COLUMN ledger.policy.liquidation_trigger IS 'When an account with an open position is to be liquidated: its equity is below its requirement, or at_or_below.';
-	COMMENT ON COLUMN ledger.policy.liquidation_fee_base IS 'Rate of the liquidation fee of a small position in a market as usual, see risk.liquidation_fee_rate(): 0.01 is 1 %. NULL: no fee. The fee on the whole position is a part of what the equity is compared with.';
-	COMMENT ON COLUMN ledger.policy.liquidation_fee_by_size IS 'What ln(1 + size / instrument.reference_notional) adds to the rate; the size is the notional at entry.';
-	COMMENT ON COLUMN ledger.policy.liquidation_fee_by_volatility IS 'What each 1 adds that the scale in ledger.margin_scale is above 1.';
-	COMMENT ON COLUMN ledger.policy.liquidation_fee_by_depth IS 'What each 1 adds that instrument.depth_ratio is below 1.';
-	COMMENT ON COLUMN ledger.policy.liquidation_fee_minimum IS 'The lowest rate.';
-	COMMENT ON COLUMN ledger.policy.liquidation_fee_maximum IS 'The highest rate.';
-	COMMENT ON COLUMN ledger.policy.collateral_group IS 'Whether the accounts with this policy are in margin groups. The group of an owner in a book is all of his accounts with such policies but for the children that hold isolated positions: what one can spare is collateral for the others, see ledger.collateral and ledger.margin_group. The same in all versions of a policy.';
+	PERFORM risk.create_policy_table();
 
 	CREATE TABLE IF NOT EXISTS ledger.transfer_rule (
 		kind text NOT NULL,
@@ -313,7 +260,7 @@ BEGIN
 		owner_id text,
 		policy_code text NOT NULL DEFAULT 'electra',
 		status text NOT NULL DEFAULT 'active'
-			CHECK (status IN ('active', 'reduce_only', 'frozen', 'closed')),
+			CHECK (status IN ('active', 'reduce_only', 'liquidating', 'frozen', 'closing', 'closed')),
 		parent_id bigint,
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
@@ -538,7 +485,7 @@ BEGIN
 		price numeric NOT NULL,
 		fee numeric NOT NULL DEFAULT 0,
 		kind text NOT NULL DEFAULT 'trade'
-			CHECK (kind IN ('trade', 'liquidation', 'mirror', 'takeover')),
+			CHECK (kind IN ('trade', 'liquidation', 'mirror', 'takeover', 'adl', 'settlement', 'bust')),
 		idempotency_key text,
 		PRIMARY KEY (book_id, trade_id, period)
 	)$table$ || by_period;
@@ -945,97 +892,6 @@ BEGIN
 	COMMENT ON COLUMN ledger.added_risk.account_id IS 'The account.';
 	COMMENT ON COLUMN ledger.added_risk.trade_id IS 'The last trade that a limit may refuse; NULL: none.';
 	COMMENT ON COLUMN ledger.added_risk.qty_before IS 'The position before the transaction.';
-
-	-- The hub.  It stays empty.  Each foreign key tells the C code where a
-	-- table of this ledger is, from the relation cache alone; the last column
-	-- of the key names the part that the table plays.
-
-	CREATE TABLE IF NOT EXISTS ledger.wiring (
-		book_id int,
-		slot int,
-		account_id bigint,
-		seq bigint,
-		row_id bigint,
-		instrument_id int,
-		execution_id bigint,
-		transaction_id xid8,
-		version int,
-		policy text,
-		asset text,
-		instrument int,
-		margin_tier numeric,
-		mark_price int,
-		book int,
-		account bigint,
-		balance bigint,
-		transfer date,
-		trade date,
-		entry date,
-		idempotency text,
-		"position" int,
-		settlement date,
-		reset date,
-		event bigint,
-		below_floor bigint,
-		unmatched_execution int,
-		funding timestamptz,
-		funding_payment date,
-		order_reserve bigint,
-		margin_setting int,
-		position_limit int,
-		added_risk int,
-		rule_kind text,
-		from_kind text,
-		to_kind text,
-		transfer_rule int,
-		journal date,
-		hold bigint,
-		hold_release bigint,
-		open_hold bigint,
-		original_kind text,
-		reversal bigint,
-		exchange date,
-		collateral text,
-		index_price text,
-		CONSTRAINT wiring_is_empty CHECK (false),
-		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
-		FOREIGN KEY (asset) REFERENCES ledger.asset,
-		FOREIGN KEY (instrument) REFERENCES ledger.instrument,
-		FOREIGN KEY (instrument_id, margin_tier) REFERENCES ledger.margin_tier,
-		FOREIGN KEY (mark_price) REFERENCES ledger.mark_price,
-		FOREIGN KEY (book) REFERENCES ledger.book,
-		FOREIGN KEY (book_id, account) REFERENCES ledger.account,
-		FOREIGN KEY (book_id, slot, balance) REFERENCES ledger.balance,
-		FOREIGN KEY (book_id, row_id, transfer) REFERENCES ledger.transfer,
-		FOREIGN KEY (book_id, row_id, trade) REFERENCES ledger.trade,
-		FOREIGN KEY (book_id, slot, account_id, seq, entry) REFERENCES ledger.entry,
-		FOREIGN KEY (book_id, idempotency) REFERENCES ledger.idempotency,
-		FOREIGN KEY (book_id, account_id, "position") REFERENCES ledger.position,
-		FOREIGN KEY (book_id, row_id, settlement) REFERENCES ledger.settlement,
-		FOREIGN KEY (book_id, row_id, reset) REFERENCES ledger.reset,
-		FOREIGN KEY (book_id, event) REFERENCES ledger.event,
-		FOREIGN KEY (book_id, below_floor) REFERENCES ledger.below_floor,
-		FOREIGN KEY (book_id, transaction_id, execution_id, unmatched_execution)
-			REFERENCES ledger.unmatched_execution,
-		FOREIGN KEY (book_id, instrument_id, funding) REFERENCES ledger.funding,
-		FOREIGN KEY (book_id, row_id, account_id, seq, funding_payment)
-			REFERENCES ledger.funding_payment,
-		FOREIGN KEY (book_id, account_id, order_reserve) REFERENCES ledger.order_reserve,
-		FOREIGN KEY (book_id, account_id, margin_setting) REFERENCES ledger.margin_setting,
-		FOREIGN KEY (position_limit) REFERENCES ledger.position_limit,
-		FOREIGN KEY (book_id, account_id, added_risk) REFERENCES ledger.added_risk,
-		FOREIGN KEY (rule_kind, from_kind, to_kind, transfer_rule) REFERENCES ledger.transfer_rule,
-		FOREIGN KEY (book_id, row_id, journal) REFERENCES ledger.journal,
-		FOREIGN KEY (book_id, hold) REFERENCES ledger.hold,
-		FOREIGN KEY (book_id, hold_release) REFERENCES ledger.hold_release,
-		FOREIGN KEY (book_id, account_id, open_hold) REFERENCES ledger.open_hold,
-		FOREIGN KEY (book_id, original_kind, reversal) REFERENCES ledger.reversal,
-		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
-		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
-		FOREIGN KEY (index_price) REFERENCES ledger.index_price
-	);
-	COMMENT ON TABLE ledger.wiring IS
-		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';
 END
 $function$;
 

@@ -89,7 +89,7 @@ static const char *const kind_names[ACCOUNT_KINDS] = {
 };
 
 static const char *const status_names[STATUS_KINDS] = {
-	"active", "reduce_only", "frozen", "closed"
+	"active", "reduce_only", "liquidating", "frozen", "closing", "closed"
 };
 
 /*

@@ -371,7 +371,7 @@ check_trade(TradePosting *tp, TradeRow *trade)
 						trade->trade_id, trade->account_id),
 				 errdetail("Nothing can be booked on a closed account."),
 				 errhint("Set its status to active first, or book the trade on another account.")));
-	if ((strcmp(trade->kind, "mirror") == 0 || strcmp(trade->kind, "takeover") == 0) &&
+	if (strcmp(trade->kind, "trade") != 0 && strcmp(trade->kind, "liquidation") != 0 &&
 		!wiring_is_writing())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

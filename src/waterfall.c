@@ -108,7 +108,7 @@ static const LedgerStatement take_notes = {
 
 static const LedgerStatement read_policies = {
 	"SELECT DISTINCT ON (p.policy_code) p.policy_code, p.version, array_to_string(p.stages, ' ')"
-	" FROM {policy} p WHERE p.policy_code = ANY ($1)"
+	" FROM {policy} p WHERE p.policy_code = ANY ($1) AND p.effective_at <= clock_timestamp()"
 	" ORDER BY p.policy_code, p.version DESC",
 	1, {TEXTARRAYOID}
 };
