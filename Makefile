@@ -88,6 +88,9 @@ SQL_PARTS = \
 	sql/seal.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
+	sql/verify_entries.sql \
+	sql/verify_trades.sql \
+	sql/verify_accounts.sql \
 	sql/verify.sql \
 	sql/install.sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)

@@ -33,7 +33,7 @@ INSERT INTO topic VALUES
 (8, 'Time', 'What an account had at a time, and what happened between two: by the database''s time of posting.',
  '{balance_at,statement,slots_at}'),
 (9, 'Proof', 'Anyone can check the books again. Seals tell whether their entries are the ones that were there.',
- '{verify,seal,verify_seal,check_seals,rows_digest,rows_marks}'),
+ '{verify,check_entries,check_transfers,check_trades,check_accounts,seal,verify_seal,check_seals,rows_digest,rows_marks}'),
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',

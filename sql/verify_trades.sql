@@ -1,0 +1,467 @@
+-- verify_trades.sql
+--		The proof of the books, its checks of trades: fees, settlements, fundings
+--		and resets, positions from trades, and clearing from positions.
+--
+-- verify.sql says what a check may use, and how it is written.
+
+CREATE FUNCTION risk.check_trades(book_id int DEFAULT NULL)
+RETURNS TABLE (check_name text, violations bigint, first_offender text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+-- a filter on the book is an index condition, and no filter costs nothing
+SET plan_cache_mode = force_custom_plan
+-- rows that a policy hides would look like missing ones: refuse instead
+SET row_security = off
+-- a young ledger has no statistics, and its few rows are not worth compiling for
+SET jit = off
+AS $function$
+#variable_conflict use_column
+BEGIN
+	-- A fee is what the trade says.  What could not be paid of the fees of an
+	-- account comes back to it in one entry, for the last of these trades.
+	RETURN QUERY
+	SELECT 'trade_fees', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, trade %s, account %s: %s', f.book_id, f.trade_id, f.account_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.trade_id, u.account_id,
+						   format('fee entry %s, expected %s', sum(u.found), sum(u.due)) AS fault
+					  FROM (SELECT t.book_id, t.trade_id, t.account_id, -t.fee AS due, 0 AS found
+							  FROM ledger.trade t
+							 WHERE t.fee <> 0
+							   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)
+							UNION ALL
+							SELECT e.book_id, e.cause, e.account_id, 0, e.amount
+							  FROM ledger.entry e
+							  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+							 WHERE e.kind = 'trade_fee' AND a.kind <> 'fee'
+							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
+					 GROUP BY u.book_id, u.trade_id, u.account_id
+					HAVING sum(u.due) <> sum(u.found)
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, format('%s of its fees came back', e.amount)
+					  FROM ledger.entry e
+					  LEFT JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+					  LEFT JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
+											  AND t.account_id = e.account_id AND t.fee > 0
+					 WHERE e.kind = 'fee_cut'
+					   AND (a.kind = 'fee' AND e.amount < 0 OR e.amount > 0 AND t.trade_id IS NOT NULL) IS NOT TRUE
+					   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) f
+			 ORDER BY f.book_id, f.trade_id, f.account_id
+			 LIMIT 1) v;
+
+	-- Margin that a trade moved is between the account that traded and its
+	-- parent, and what one gave the other got.  A child is of its parent's kind,
+	-- and holds nothing but what it is for.
+	RETURN QUERY
+	SELECT 'isolated', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s: %s', f.book_id, f.account_id, f.fault) AS offender
+			  FROM (SELECT e.book_id, e.account_id, format('trade %s moved %s of margin', e.cause, e.amount) AS fault
+					  FROM ledger.entry e
+					  LEFT JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.kind = 'trade'
+					  LEFT JOIN ledger.account c ON c.book_id = t.book_id AND c.account_id = t.account_id
+					 WHERE e.kind = 'isolated_margin'
+					   AND (c.parent_id IS NOT NULL AND e.account_id IN (c.account_id, c.parent_id)) IS NOT TRUE
+					   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT c.book_id, c.account_id, x.fault
+					  FROM ledger.account c
+					  LEFT JOIN ledger.account p ON p.book_id = c.book_id AND p.account_id = c.parent_id
+					 CROSS JOIN LATERAL (
+						SELECT CASE WHEN p.account_id IS NULL THEN format('its parent %s is missing', c.parent_id)
+									WHEN p.parent_id IS NOT NULL THEN format('its parent %s is a child', c.parent_id)
+									WHEN (p.kind, p.asset_code, p.owner_id) IS DISTINCT FROM (c.kind, c.asset_code, c.owner_id)
+									THEN format('its parent %s has another kind, asset or owner', c.parent_id)
+							   END AS fault) x
+					 WHERE c.parent_id IS NOT NULL AND x.fault IS NOT NULL
+					   AND (check_trades.book_id IS NULL OR c.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT c.book_id, c.account_id, format('it holds %s of instrument %s', p.qty, p.instrument_id)
+					  FROM ledger.account c
+					  JOIN ledger.position p ON p.book_id = c.book_id AND p.account_id = c.account_id
+					 WHERE c.parent_id IS NOT NULL
+					   AND (p.instrument_id <> c.isolated_instrument_id
+							OR p.qty < 0 AND c.isolated_side = 'long' OR p.qty > 0 AND c.isolated_side = 'short')
+					   AND (check_trades.book_id IS NULL OR c.book_id = check_trades.book_id)) f
+			 ORDER BY f.book_id, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'settlements', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, settlement %s, account %s: %s in %s entries, expected %s in %s', u.book_id, u.cause,
+						  u.account_id, sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS offender
+			  FROM (SELECT s.book_id, s.settlement_id AS cause, l.account_id,
+						   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+					  FROM ledger.settlement s
+					  LEFT JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
+					  LEFT JOIN ledger.account c ON c.book_id = s.book_id AND c.kind = 'clearing'
+												AND c.asset_code = i.settle_asset
+					 CROSS JOIN LATERAL (VALUES (s.account_id, s.amount), (c.account_id, -s.amount)) AS l(account_id, amount)
+					 WHERE s.kind = 'profit'
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+					  FROM ledger.entry e
+					 WHERE e.kind = 'settlement'
+					   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.cause, u.account_id
+			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+			 ORDER BY u.book_id, u.cause, u.account_id
+			 LIMIT 1) v;
+
+	-- A payment is notional * rate at the mark, rounded against the account, and
+	-- has its entry on both sides.
+	RETURN QUERY
+	SELECT 'fundings', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, %s, account %s: %s', f.book_id, f.cause, f.account_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.kind || ' ' || u.cause AS cause, u.account_id,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT p.book_id, CASE p.trade_id WHEN 0 THEN 'funding' ELSE 'late_funding' END AS kind,
+								   CASE p.trade_id WHEN 0 THEN p.funding_id ELSE p.trade_id END AS cause,
+								   l.account_id, l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.funding_payment p
+							  LEFT JOIN ledger.funding g ON g.book_id = p.book_id AND g.funding_id = p.funding_id
+							  LEFT JOIN ledger.instrument i ON i.instrument_id = g.instrument_id
+							  LEFT JOIN ledger.account c ON c.book_id = p.book_id AND c.kind = 'funding'
+														AND c.asset_code = i.settle_asset
+							 CROSS JOIN LATERAL (VALUES (p.account_id, p.amount), (c.account_id, -p.amount)) AS l(account_id, amount)
+							 WHERE p.amount <> 0
+							   AND (check_trades.book_id IS NULL OR p.book_id = check_trades.book_id)
+							UNION ALL
+							SELECT e.book_id, e.kind, e.cause, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind IN ('funding', 'late_funding')
+							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
+					 GROUP BY u.book_id, u.kind, u.cause, u.account_id
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT p.book_id, 'funding ' || p.funding_id, p.account_id,
+						   format('%s for a quantity of %s, expected %s', p.amount, p.qty, d.amount)
+					  FROM ledger.funding_payment p
+					  JOIN ledger.funding g ON g.book_id = p.book_id AND g.funding_id = p.funding_id
+					  JOIN ledger.instrument i ON i.instrument_id = g.instrument_id
+					  JOIN ledger.asset s ON s.asset_code = i.settle_asset
+					 CROSS JOIN LATERAL (SELECT floor(-CASE i.kind WHEN 'inverse' THEN p.qty * i.multiplier / g.mark_price
+														   ELSE p.qty * i.multiplier * g.mark_price END * g.rate
+													  * ('1e' || s.scale)::numeric)
+											* ('1e-' || s.scale)::numeric AS amount) d
+					 WHERE p.amount <> d.amount
+					   AND (check_trades.book_id IS NULL OR p.book_id = check_trades.book_id)) f
+			 ORDER BY f.book_id, f.cause, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	-- What took part in a funding, at once or late, is the position that the
+	-- trades executed before it make.  Each position lasts from one trade to
+	-- the next, and the fundings in between are looked up.
+	RETURN QUERY
+	SELECT 'funded_positions', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, funding %s, account %s: a quantity of %s took part, expected %s',
+						  u.book_id, u.funding_id, u.account_id, sum(u.found), sum(u.due)) AS offender
+			  FROM (SELECT h.book_id, g.funding_id, h.account_id, h.qty AS due, 0 AS found
+					  FROM (SELECT t.book_id, t.instrument_id, t.account_id, t.executed_at,
+								   sum(CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END) OVER held AS qty,
+								   lead(t.executed_at, 1, 'infinity'::timestamptz) OVER held AS until
+							  FROM ledger.trade t
+							 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+							WINDOW held AS (PARTITION BY t.book_id, t.instrument_id, t.account_id
+											ORDER BY t.executed_at, t.trade_id
+											ROWS UNBOUNDED PRECEDING)) h
+					  JOIN ledger.funding g ON g.book_id = h.book_id AND g.instrument_id = h.instrument_id
+										   AND g.funding_at > h.executed_at AND g.funding_at <= h.until
+					 WHERE h.qty <> 0 AND g.rate <> 0
+					UNION ALL
+					SELECT p.book_id, p.funding_id, p.account_id, 0, p.qty
+					  FROM ledger.funding_payment p
+					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id) u
+			 GROUP BY u.book_id, u.funding_id, u.account_id
+			HAVING sum(u.due) <> sum(u.found)
+			 ORDER BY u.book_id, u.funding_id, u.account_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'resets', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, reset %s: %s', f.book_id, f.account_id, f.reset_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.cause AS reset_id, u.account_id,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT r.book_id, r.reset_id AS cause, l.account_id,
+								   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.reset r
+							 CROSS JOIN LATERAL (VALUES (r.account_id, r.amount), (r.payer_account, -r.amount)) AS l(account_id, amount)
+							 WHERE check_trades.book_id IS NULL OR r.book_id = check_trades.book_id
+							UNION ALL
+							SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind = 'reset'
+							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
+					 GROUP BY u.book_id, u.cause, u.account_id
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT r.book_id, r.reset_id, r.account_id,
+						   format('balance %s before and %s after, payer %s and %s, amount %s',
+								  r.balance_before, r.balance_after, r.payer_before, r.payer_after, r.amount)
+					  FROM ledger.reset r
+					 WHERE (r.balance_after - r.balance_before <> r.amount
+							OR r.payer_before - r.payer_after <> r.amount)
+					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
+					UNION ALL
+					-- of an account without slots, the entry says the same
+					SELECT r.book_id, r.reset_id, r.account_id,
+						   format('balance %s after, its entry says %s', r.balance_after, e.balance_after)
+					  FROM ledger.reset r
+					  JOIN ledger.entry e ON e.book_id = r.book_id AND e.account_id = r.account_id
+										 AND e.kind = 'reset' AND e.cause = r.reset_id
+					 WHERE r.account_id > 0 AND e.balance_after <> r.balance_after
+					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT r.book_id, min(r.reset_id), r.account_id,
+						   format('paid %s for %s %s, shortfall %s to %s', sum(r.amount), r.cause_kind, r.cause,
+								  min(r.shortfall), max(r.shortfall))
+					  FROM ledger.reset r
+					 WHERE check_trades.book_id IS NULL OR r.book_id = check_trades.book_id
+					 GROUP BY r.book_id, r.account_id, r.cause_kind, r.cause
+					HAVING sum(r.amount) <> min(r.shortfall) OR sum(r.amount) <> max(r.shortfall)) f
+			 ORDER BY f.book_id, f.reset_id, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	-- Two legs within an asset, else two in either, on the liquidity account of
+	-- each; in all, what was taken is worth what was given, to a unit.
+	RETURN QUERY
+	SELECT 'exchanges', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, exchange %s, account %s: %s', f.book_id, f.exchange_id, f.account_id, f.fault) AS offender
+			  FROM (SELECT u.book_id, u.cause AS exchange_id, u.account_id,
+						   format('%s in %s entries, expected %s in %s',
+								  sum(u.found), sum(u.entries), sum(u.due), sum(u.legs)) AS fault
+					  FROM (SELECT x.book_id, x.exchange_id AS cause, l.account_id,
+								   l.amount AS due, 1 AS legs, 0 AS found, 0 AS entries
+							  FROM ledger.exchange x
+							  LEFT JOIN ledger.account i ON i.book_id = x.book_id AND i.kind = 'liquidity'
+														AND i.asset_code = x.from_asset
+							  LEFT JOIN ledger.account o ON o.book_id = x.book_id AND o.kind = 'liquidity'
+														AND o.asset_code = x.asset_code
+							 CROSS JOIN LATERAL (VALUES (x.from_account, -x.from_amount, true), (x.account_id, x.amount, true),
+														(i.account_id, x.from_amount, x.from_asset <> x.asset_code),
+														(o.account_id, -x.amount, x.from_asset <> x.asset_code)) AS l(account_id, amount, posted)
+							 WHERE l.posted
+							   AND (check_trades.book_id IS NULL OR x.book_id = check_trades.book_id)
+							UNION ALL
+							SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
+							  FROM ledger.entry e
+							 WHERE e.kind = 'exchange'
+							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
+					 GROUP BY u.book_id, u.cause, u.account_id
+					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
+					UNION ALL
+					SELECT x.book_id, x.exchange_id, x.account_id,
+						   format('%s %s for %s %s of account %s', x.amount, x.asset_code,
+								  x.from_amount, x.from_asset, x.from_account)
+					  FROM ledger.exchange x
+					  LEFT JOIN ledger.account a ON a.book_id = x.book_id AND a.account_id = x.account_id
+					  LEFT JOIN ledger.account g ON g.book_id = x.book_id AND g.account_id = x.from_account
+					 WHERE (x.amount * x.index_price <= x.from_amount * x.from_index_price * (1 - x.haircut)
+							AND (x.amount + ('1e-' || scale(x.amount))::numeric) * x.index_price
+								> x.from_amount * x.from_index_price * (1 - x.haircut)
+							AND (x.from_asset <> x.asset_code OR x.amount = x.from_amount)
+							AND a.kind = 'trader' AND g.kind = 'trader' AND a.account_id <> g.account_id
+							AND a.parent_id IS NULL AND g.parent_id IS NULL
+							AND a.asset_code = x.asset_code AND g.asset_code = x.from_asset) IS NOT TRUE
+					   AND (check_trades.book_id IS NULL OR x.book_id = check_trades.book_id)) f
+			 ORDER BY f.book_id, f.exchange_id, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	-- Positions, from all that ever changed them, in one pass.  The value of an
+	-- inverse trade is qty * multiplier / price with 8 decimals more than the
+	-- asset, rounded half up: twice that and 1, halved, without its fraction.
+	RETURN QUERY
+	WITH source AS (
+		SELECT p.book_id, p.account_id, p.instrument_id,
+			   p.qty, p.trades, p.cost, 0 AS qty_due, 0 AS trades_due, 0 AS cost_due
+		  FROM ledger.position p
+		 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+		UNION ALL
+		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0,
+			   sum(d.qty), count(*), sum(e.value)
+		  FROM ledger.trade t
+		  JOIN ledger.instrument i ON i.instrument_id = t.instrument_id
+		  JOIN ledger.asset a ON a.asset_code = i.settle_asset
+		 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
+		 CROSS JOIN LATERAL (SELECT CASE WHEN i.kind <> 'inverse' THEN d.qty * t.price * i.multiplier
+									 ELSE -sign(d.qty) * div(2 * t.qty * i.multiplier * ('1e' || a.scale + 8)::numeric + t.price, 2 * t.price)
+										  * ('1e-' || a.scale + 8)::numeric END AS value) e
+		 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+		 GROUP BY t.book_id, t.account_id, t.instrument_id
+		UNION ALL
+		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0, 0, 0, e.amount
+		  FROM ledger.entry e
+		  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.account_id = e.account_id
+		 WHERE e.kind = 'realized_pnl'
+		   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)
+		   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)
+		UNION ALL
+		SELECT s.book_id, s.account_id, s.instrument_id, 0, 0, 0, 0, 0, s.amount
+		  FROM ledger.settlement s
+		 WHERE s.execution_id IS NULL
+		   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+	), wrong AS MATERIALIZED (
+		SELECT s.book_id, s.account_id, s.instrument_id,
+			   sum(s.qty) AS qty, sum(s.trades) AS trades, sum(s.cost) AS cost,
+			   sum(s.qty_due) AS qty_due, sum(s.trades_due) AS trades_due, sum(s.cost_due) AS cost_due
+		  FROM source s
+		 GROUP BY s.book_id, s.account_id, s.instrument_id
+		HAVING sum(s.qty) <> sum(s.qty_due) OR sum(s.trades) <> sum(s.trades_due) OR sum(s.cost) <> sum(s.cost_due)
+	)
+	(SELECT 'quantity', count(*),
+			(SELECT format('book %s, account %s, instrument %s: %s after %s trades, expected %s after %s', w.book_id,
+						   w.account_id, w.instrument_id, w.qty, w.trades, w.qty_due, w.trades_due)
+			   FROM wrong w WHERE w.qty <> w.qty_due OR w.trades <> w.trades_due
+			  ORDER BY w.book_id, w.account_id, w.instrument_id LIMIT 1)
+	   FROM wrong w WHERE w.qty <> w.qty_due OR w.trades <> w.trades_due)
+	UNION ALL
+	(SELECT 'cost', count(*),
+			(SELECT format('book %s, account %s, instrument %s: cost %s, expected %s', w.book_id, w.account_id,
+						   w.instrument_id, w.cost, w.cost_due)
+			   FROM wrong w WHERE w.cost <> w.cost_due
+			  ORDER BY w.book_id, w.account_id, w.instrument_id LIMIT 1)
+	   FROM wrong w WHERE w.cost <> w.cost_due);
+
+	-- What rounding left between the values of an execution is in settlement,
+	-- and at most a unit for each trade.
+	RETURN QUERY
+	SELECT 'executions', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, execution %s, instrument %s: quantity %s and value %s are left over',
+						  u.book_id, u.execution_id, u.instrument_id, sum(u.qty), sum(u.value) - sum(u.residue)) AS offender
+			  FROM (SELECT t.book_id, t.execution_id, t.instrument_id, d.qty, e.value, 0 AS residue,
+						   CASE WHEN i.kind = 'inverse' THEN ('1e-' || a.scale + 8)::numeric ELSE 0 END AS tolerance
+					  FROM ledger.trade t
+					  JOIN ledger.instrument i ON i.instrument_id = t.instrument_id
+					  JOIN ledger.asset a ON a.asset_code = i.settle_asset
+					 CROSS JOIN LATERAL (SELECT CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty) d
+					 CROSS JOIN LATERAL (SELECT CASE WHEN i.kind <> 'inverse' THEN d.qty * t.price * i.multiplier
+									 ELSE -sign(d.qty) * div(2 * t.qty * i.multiplier * ('1e' || a.scale + 8)::numeric + t.price, 2 * t.price)
+										  * ('1e-' || a.scale + 8)::numeric END AS value) e
+					 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+					UNION ALL
+					SELECT s.book_id, s.execution_id, s.instrument_id, 0, 0, s.amount, 0
+					  FROM ledger.settlement s
+					 WHERE s.execution_id IS NOT NULL
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.execution_id, u.instrument_id
+			HAVING sum(u.qty) <> 0 OR sum(u.value) <> sum(u.residue) OR abs(sum(u.residue)) > sum(u.tolerance)
+			 ORDER BY u.book_id, u.execution_id, u.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'open_interest', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, instrument %s: long less short is %s', p.book_id, p.instrument_id, sum(p.qty)) AS offender
+			  FROM ledger.position p
+			 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+			 GROUP BY p.book_id, p.instrument_id
+			HAVING sum(p.qty) <> 0
+			 ORDER BY p.book_id, p.instrument_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'clearing', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, asset %s: balance %s, costs %s, residues %s', u.book_id, u.asset_code,
+						  sum(u.balance), sum(u.cost), sum(u.residue)) AS offender
+			  FROM (SELECT a.book_id, a.asset_code, b.amount AS balance, 0 AS cost, 0 AS residue
+					  FROM ledger.account a
+					  JOIN ledger.balance b ON b.book_id = a.book_id AND b.account_id = a.account_id
+					 WHERE a.kind = 'clearing'
+					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT p.book_id, i.settle_asset, 0, p.cost, 0
+					  FROM ledger.position p
+					  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
+					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+					UNION ALL
+					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
+					  FROM ledger.settlement s
+					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
+					 WHERE s.kind = 'residue'
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.asset_code
+			HAVING sum(u.balance) <> sum(u.residue) - sum(u.cost)
+			 ORDER BY u.book_id, u.asset_code
+			 LIMIT 1) v;
+
+	-- the same for each instrument, by the entries that its trades and
+	-- settlements made
+	RETURN QUERY
+	SELECT 'clearing_by_instrument', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, instrument %s: entries %s, costs %s, residues %s', u.book_id, u.instrument_id,
+						  sum(u.entries), sum(u.cost), sum(u.residue)) AS offender
+			  FROM (SELECT t.book_id, t.instrument_id, e.amount AS entries, 0 AS cost, 0 AS residue
+					  FROM ledger.account a
+					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
+					  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
+					 WHERE a.kind = 'clearing' AND e.kind = 'realized_pnl'
+					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT s.book_id, s.instrument_id, e.amount, 0, 0
+					  FROM ledger.account a
+					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
+					  JOIN ledger.settlement s ON s.book_id = e.book_id AND s.settlement_id = e.cause
+					 WHERE a.kind = 'clearing' AND e.kind = 'settlement'
+					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT p.book_id, p.instrument_id, 0, p.cost, 0
+					  FROM ledger.position p
+					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+					UNION ALL
+					SELECT s.book_id, s.instrument_id, 0, 0, s.amount
+					  FROM ledger.settlement s
+					 WHERE s.kind = 'residue'
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.instrument_id
+			HAVING sum(u.entries) <> sum(u.residue) - sum(u.cost)
+			 ORDER BY u.book_id, u.instrument_id
+			 LIMIT 1) v;
+
+	-- What everybody could claim at the mark is what came in from outside,
+	-- less the residues.  Long and short being equal, any one price does for
+	-- an instrument without a mark: its positions count with a mark of 0.
+	RETURN QUERY
+	SELECT 'equity', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, asset %s: equity %s at the mark, external %s, residues %s', u.book_id, u.asset_code,
+						  sum(u.equity), sum(u.outside), sum(u.residue)) AS offender
+			  FROM (SELECT a.book_id, a.asset_code,
+						   CASE WHEN a.kind <> 'external' THEN b.amount ELSE 0 END AS equity,
+						   CASE WHEN a.kind = 'external' THEN b.amount ELSE 0 END AS outside,
+						   0 AS residue
+					  FROM ledger.account a
+					  JOIN ledger.balance b ON b.book_id = a.book_id AND b.account_id = a.account_id
+					 WHERE a.kind <> 'clearing'
+					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT p.book_id, i.settle_asset, p.qty * i.multiplier
+						   * coalesce(CASE WHEN i.kind = 'inverse' THEN -1 / m.price ELSE m.price END, 0) - p.cost, 0, 0
+					  FROM ledger.position p
+					  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
+					  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
+					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+					UNION ALL
+					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
+					  FROM ledger.settlement s
+					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
+					 WHERE s.kind = 'residue'
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.asset_code
+			HAVING sum(u.equity) + sum(u.outside) + sum(u.residue) <> 0
+			 ORDER BY u.book_id, u.asset_code
+			 LIMIT 1) v;
+END
+$function$;
+COMMENT ON FUNCTION risk.check_trades(int) IS
+	'What risk.verify() says of trades and what follows from them, of one book or all: fees, margin, settlements, fundings, resets, exchanges, positions, executions and clearing.';
