@@ -72,6 +72,7 @@ SQL_PARTS = \
 	sql/policy.sql \
 	sql/tables.sql \
 	sql/wiring.sql \
+	sql/price_band.sql \
 	sql/prices.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \

@@ -36,8 +36,8 @@ AS $function$
 
 		('operator', 'INSERT, UPDATE (status, policy_code, owner_id)', 'TABLE', 'ledger.account'),
 		('operator', 'INSERT', 'TABLE', 'ledger.policy, ledger.funding, ledger.margin_scale'),
-		('operator', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.margin_tier, ledger.position_limit, ledger.dynamic_margin, ledger.collateral'),
-		('operator', 'UPDATE (limit_mode, open_interest_limit, open_interest_lo, open_interest_hi)', 'TABLE', 'ledger.instrument'),
+		('operator', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.margin_tier, ledger.position_limit, ledger.dynamic_margin, ledger.collateral, ledger.price_band'),
+		('operator', 'UPDATE (limit_mode, open_interest_limit, open_interest_lo, open_interest_hi, state, max_mark_age)', 'TABLE', 'ledger.instrument'),
 		('operator', 'INSERT', 'TABLE', 'ledger.reversal'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reverse_transfer(bigint, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reverse_journal(bigint, text, int)'),
@@ -47,6 +47,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.confirm_held_ticks()'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),
@@ -147,7 +148,7 @@ AS $function$
 DECLARE
 	-- what says nothing of anybody, and is for all to read
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_tier',
-		'mark_price', 'mark_price_history', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
+		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
 		'account_risk', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value'];
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';
