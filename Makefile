@@ -48,6 +48,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/trade.o \
+	src/instrument_settlement.o \
 	src/open_hold.o \
 	src/transfer.o \
 	src/hold.o \
@@ -82,6 +83,7 @@ SQL_PARTS = \
 	sql/hold.sql \
 	sql/reversal.sql \
 	sql/funding.sql \
+	sql/instrument_settlement.sql \
 	sql/isolated.sql \
 	sql/floor.sql \
 	sql/fold.sql \

@@ -127,7 +127,7 @@ COMMENT ON FUNCTION risk.band_tick(int, numeric, numeric, timestamptz) IS
 	'The price that a tick moves the mark to, by the band of its instrument: the tick itself when it is within the band or confirmed, the mark moved by one width under rule step (at most 18 digits after the point, rounded towards the old mark), or NULL when it is held. Called by the trigger on ledger.mark_price, which holds the lock on the mark.';
 
 CREATE FUNCTION risk.tick_is_held(instrument_id int, price numeric, observed_at timestamptz) RETURNS boolean
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 	SELECT EXISTS (SELECT FROM ledger.held_tick h
@@ -167,5 +167,5 @@ COMMENT ON FUNCTION risk.confirm_held_ticks() IS
 
 REVOKE ALL ON FUNCTION
 	risk.create_price_band_tables(), risk.tell_of_tick(int, text, numeric, numeric, timestamptz),
-	risk.band_tick(int, numeric, numeric, timestamptz), risk.confirm_held_ticks()
+	risk.band_tick(int, numeric, numeric, timestamptz), risk.tick_is_held(int, numeric, timestamptz), risk.confirm_held_ticks()
 FROM PUBLIC;

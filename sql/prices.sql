@@ -188,7 +188,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.set_mark_prices(int[], numeric[], timestamptz) IS
-	'Moves the mark prices of many instruments in one statement, and says for each, in the order given, what became of it: moved; older (than the mark in force: kept in the history only); held (outside the band of ledger.price_band, until other ticks confirm it); duplicate (a later good tick in the same call holds); future (observed later than now plus risk.mark_price_skew()); invalid price; unknown instrument. A bad tick never stops the others. Needs INSERT, UPDATE and SELECT on ledger.mark_price and SELECT on ledger.instrument. Errors: 22023 for arrays that are NULL or differ in length, and for a time that is NULL';
+	'Moves the mark prices of many instruments in one statement, and says for each, in the order given, what became of it: moved; older (than the mark in force: kept in the history only); held (outside the band of ledger.price_band, until other ticks confirm it); duplicate (a later good tick in the same call holds); future (observed later than now plus risk.mark_price_skew()); invalid price; unknown instrument. A bad tick never stops the others. Needs INSERT, UPDATE and SELECT on ledger.mark_price, SELECT on ledger.instrument and ledger.held_tick, and EXECUTE on risk.tick_is_held(). Errors: 22023 for arrays that are NULL or differ in length, and for a time that is NULL';
 
 REVOKE ALL ON FUNCTION
 	risk.judge_tick(text, text, numeric, timestamptz, numeric, timestamptz),

@@ -33,6 +33,7 @@ AS $function$
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.add_margin(bigint, numeric, int, text)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.remove_margin(bigint, numeric, int, text)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.set_mark_prices(int[], numeric[], timestamptz)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.tick_is_held(int, numeric, timestamptz)'),
 
 		('operator', 'INSERT, UPDATE (status, policy_code, owner_id)', 'TABLE', 'ledger.account'),
 		('operator', 'INSERT', 'TABLE', 'ledger.policy, ledger.funding, ledger.margin_scale'),
@@ -56,6 +57,7 @@ AS $function$
 		('owner', 'SELECT, UPDATE', 'SEQUENCE', 'ledger.account_account_id_seq'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_isolated(bigint, int, numeric, text, int, bigint)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.create_book(int, text)'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.settle_instrument(int, numeric)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_system_accounts(int, text)')
 	   ) AS p(part, privileges, object_kind, object_name)
 	  JOIN (VALUES
