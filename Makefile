@@ -75,6 +75,7 @@ SQL_PARTS = \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
+	sql/stop_order.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \
