@@ -59,6 +59,8 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
+	src/stages.o \
+	src/takeover.o \
 	src/waterfall.o
 
 # The install script is these parts in this order.
@@ -72,6 +74,7 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \
+	sql/shortfall_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
