@@ -50,6 +50,7 @@ OBJS = \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
+	src/recourse.o \
 	src/transfer.o \
 	src/hold.o \
 	src/batch.o \
@@ -75,6 +76,8 @@ SQL_PARTS = \
 	sql/policy.sql \
 	sql/tables.sql \
 	sql/shortfall_tables.sql \
+	sql/freeze.sql \
+	sql/recourse.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \

@@ -38,6 +38,8 @@ BEGIN
 	END IF;
 	PERFORM risk.create_tables(coalesce(partitioned, width IS NOT NULL));
 	PERFORM risk.create_shortfall_tables(coalesce(partitioned, width IS NOT NULL));
+	PERFORM risk.create_freeze_tables();
+	PERFORM risk.create_recourse_tables();
 	PERFORM risk.create_price_band_tables();
 	PERFORM risk.create_stop_order_tables();
 	PERFORM risk.create_wiring();
