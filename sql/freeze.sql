@@ -215,7 +215,7 @@ COMMENT ON FUNCTION risk.lift_freeze(bigint, text, text, int) IS
 	'Lifts a freeze that was made for that reason, and says why. The accounts get the status back that they had, unless another freeze holds them. Errors: 23503 for an unknown freeze, 55000 for another reason, for a debt, and when it is lifted already.';
 
 REVOKE ALL ON FUNCTION
-	risk.create_freeze_tables(), risk.apply_freezes(int, bigint, text), risk.make_freeze(int, bigint, text, text, bigint),
+	risk.create_freeze_tables(), risk.is_posting(), risk.apply_freezes(int, bigint, text), risk.make_freeze(int, bigint, text, text, bigint),
 	risk.freeze(bigint, text, int), risk.freeze_owner(text, text, int), risk.end_freeze(int, bigint, text),
 	risk.lift_freeze(bigint, text, text, int)
 FROM PUBLIC;

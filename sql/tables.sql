@@ -270,7 +270,7 @@ BEGIN
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
 		in_group boolean NOT NULL DEFAULT false,
-		status_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+		status_since timestamptz,
 		unfrozen_status text,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
@@ -307,7 +307,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
-	COMMENT ON COLUMN ledger.account.status_since IS 'Since when the status holds; set by the database.';
+	COMMENT ON COLUMN ledger.account.status_since IS 'Since when the status holds; NULL: it never changed. Set by the database.';
 	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 

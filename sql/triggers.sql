@@ -157,11 +157,9 @@ BEGIN
 				  HINT = 'Insert it into ledger.policy, or use one that is there.';
 	END IF;
 	NEW.in_group := groups AND NEW.kind = 'trader' AND NEW.owner_id IS NOT NULL AND NEW.parent_id IS NULL;
-	-- what a trade is late for
-	IF TG_OP = 'INSERT' OR NEW.status <> OLD.status THEN
-		NEW.status_since := clock_timestamp();
-	END IF;
 	IF TG_OP = 'UPDATE' AND NEW.status <> OLD.status THEN
+		-- what a trade is late for
+		NEW.status_since := clock_timestamp();
 		-- what it comes back to; a liquidation is over by then
 		NEW.unfrozen_status := CASE WHEN NEW.status = 'frozen' AND OLD.status <> 'liquidating' THEN OLD.status END;
 	END IF;
