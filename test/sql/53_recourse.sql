@@ -27,7 +27,7 @@ $$;
 CREATE TEMP VIEW stands AS
 SELECT coalesce(a.owner_id || ' ' || a.account_id, a.kind) AS party, a.status, sum(b.amount) AS balance
   FROM ledger.account a JOIN ledger.balance b USING (book_id, account_id)
- WHERE a.book_id = 53 AND a.kind IN ('trader', 'insurance_fund', 'receivable', 'house', 'suspense', 'fee') AND a.owner_id IS DISTINCT FROM 'maker'
+ WHERE a.book_id = 53 AND a.asset_code = 'USDT' AND a.kind IN ('trader', 'insurance_fund', 'receivable', 'house', 'suspense', 'fee') AND a.owner_id IS DISTINCT FROM 'maker'
  GROUP BY a.account_id, a.owner_id, a.kind, a.status ORDER BY a.account_id DESC;
 CREATE TEMP VIEW debts AS
 SELECT d.debt_id, d.account_id, d.principal, d.penalty, d.repaid, d.waived, d.settled_at IS NOT NULL AS settled, o.outstanding, o.overdue
