@@ -33,6 +33,7 @@ OBJS = \
 	src/margin.o \
 	src/leverage.o \
 	src/wiring.o \
+	src/retention.o \
 	src/trigger_rows.o \
 	src/idempotency.o \
 	src/guard.o \
@@ -71,6 +72,7 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \
+	sql/checkpoint_tables.sql \
 	sql/wiring.sql \
 	sql/prices.sql \
 	sql/collateral.sql \
@@ -86,6 +88,7 @@ SQL_PARTS = \
 	sql/fold.sql \
 	sql/statement.sql \
 	sql/seal.sql \
+	sql/retention.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \
