@@ -49,6 +49,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/trade.o \
+	src/instrument_settlement.o \
 	src/open_hold.o \
 	src/transfer.o \
 	src/hold.o \
@@ -74,6 +75,7 @@ SQL_PARTS = \
 	sql/tables.sql \
 	sql/checkpoint_tables.sql \
 	sql/wiring.sql \
+	sql/price_band.sql \
 	sql/prices.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
@@ -83,6 +85,7 @@ SQL_PARTS = \
 	sql/hold.sql \
 	sql/reversal.sql \
 	sql/funding.sql \
+	sql/instrument_settlement.sql \
 	sql/isolated.sql \
 	sql/floor.sql \
 	sql/fold.sql \
