@@ -298,9 +298,10 @@ lock_holders(Wiring *wiring, int32 book_id, void **rows, int n)
 		if (before != DATEVAL_NOBEGIN && period_of(fundings[i]->funding_at) < before)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("instrument %d cannot be funded at %s", fundings[i]->instrument_id,
-							timestamptz_to_str(fundings[i]->funding_at)),
-					 errdetail("The trades of before %s are retired.", date_text(before)),
+					 errmsg("instrument %d cannot be funded at a time whose trades are retired",
+							fundings[i]->instrument_id),
+					 errdetail("The funding is of %s; the trades of before %s are gone.",
+							   timestamptz_to_str(fundings[i]->funding_at), date_text(before)),
 					 errhint("Post what is due for that time as journals.")));
 		fundings[i]->posting = posting;
 		if (decimal_sign(fundings[i]->rate) == 0)
