@@ -48,11 +48,13 @@ AS $function$
 				WHEN t.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee') THEN 'transfer'
 				WHEN t.kind = 'adjustment' THEN 'journal'
 				ELSE t.kind END$$,
-		 'coalesce(d.execution_id, s.cause, r.original_id, t.cause)', 'false')
+		 'coalesce(d.execution_id, s.cause, r.original_id, t.cause)', 'false'),
+		-- a table without periods: its rows stay, and so do their causes
+		('reversal', '', 't.original_kind', 't.original_id', 'true')
 	   ) AS v(table_name, joins, kind, id, stays)
 $function$;
 COMMENT ON FUNCTION risk.row_causes() IS
-	'For each table with a period, as SQL about its row t: the kind and number of the cause that it belongs to, the joins that these need, and whether the cause stays in any case ($2: the first instant of the day from which on all stays). Rows of one cause go together. Entries of a kind that is not named here belong to the row with that kind and number.';
+	'For each table with a period, as SQL about its row t: the kind and number of the cause that it belongs to, the joins that these need, and whether the cause stays in any case ($2: the first instant of the day from which on all stays). Rows of one cause go together. Entries of a kind that is not named here belong to the cause with that kind and number. Of tables without periods, those are here whose rows risk.verify() compares with entries or with rows of other tables.';
 
 CREATE FUNCTION risk.kept_rows(book_id int, before date, OUT kept bigint, OUT digest bytea)
 RETURNS record
@@ -102,16 +104,16 @@ DECLARE
 	since timestamptz := before::timestamp AT TIME ZONE 'UTC';
 BEGIN
 	CREATE TEMP TABLE kept_cause (book_id int, kind text, id bigint) ON COMMIT DROP;
-	SELECT string_agg(format('SELECT t.book_id, %s AS kind, (%s)::bigint AS id, t.period < $1 AS goes, %s AS stays FROM ledger.%I t %s',
-							 c.kind, c.id, c.stays, c.table_name, c.joins), ' UNION ALL ') INTO members
-	  FROM risk.row_causes() c;
-	-- what was taken back stays, with the row that took it back
-	EXECUTE 'INSERT INTO pg_temp.kept_cause SELECT m.book_id, m.kind, m.id FROM (' || members ||
-			' UNION ALL SELECT r.book_id, r.original_kind, r.original_id, false, true FROM ledger.reversal r) m'
+	SELECT string_agg(format('SELECT t.book_id, %s AS kind, (%s)::bigint AS id, %s AS goes, %s AS stays FROM ledger.%I t %s',
+							 c.kind, c.id, CASE WHEN p.table_name IS NULL THEN 'false' ELSE 't.period < $1' END, c.stays, c.table_name, c.joins),
+					  ' UNION ALL ') INTO members
+	  FROM risk.row_causes() c
+	  LEFT JOIN (SELECT DISTINCT p.table_name FROM risk.partitions() p) p ON p.table_name = c.table_name;
+	EXECUTE 'INSERT INTO pg_temp.kept_cause SELECT m.book_id, m.kind, m.id FROM (' || members || ') m'
 			' GROUP BY m.book_id, m.kind, m.id HAVING bool_or(m.goes) AND bool_or(NOT m.goes OR m.stays)'
 	  USING before, since;
 	ANALYZE pg_temp.kept_cause;
-	FOR rows_of IN SELECT c.* FROM risk.row_causes() c LOOP
+	FOR rows_of IN SELECT c.* FROM risk.row_causes() c WHERE c.table_name IN (SELECT p.table_name FROM risk.partitions() p) LOOP
 		EXECUTE format('CREATE TEMP TABLE %I (LIKE ledger.%I) ON COMMIT DROP', 'kept_' || rows_of.table_name, rows_of.table_name);
 		EXECUTE format('INSERT INTO pg_temp.%I SELECT t.* FROM ledger.%I t %s WHERE t.period < $1'
 					   ' AND EXISTS (SELECT FROM pg_temp.kept_cause k WHERE k.book_id = t.book_id AND k.kind = %s AND k.id = %s)',
@@ -408,7 +410,7 @@ BEGIN
 	FOR attempt IN 1 .. 20 LOOP
 		BEGIN
 			SET LOCAL lock_timeout = '500ms';
-			EXECUTE (SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', string_agg(DISTINCT format('ledger.%I', p.table_name), ', '))
+			EXECUTE (SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', string_agg(DISTINCT format('ONLY ledger.%I', p.table_name), ', '))
 					   FROM risk.partitions() p);
 			EXIT;
 		EXCEPTION WHEN lock_not_available THEN
@@ -442,7 +444,7 @@ BEGIN
 	PERFORM risk.write_checkpoint(next_id, cut, detached);
 	PERFORM risk.create_triggers();
 	PERFORM risk.close_partitions();
-	FOR part IN SELECT c.table_name FROM risk.row_causes() c LOOP
+	FOR part IN SELECT DISTINCT p.table_name FROM risk.partitions() p LOOP
 		EXECUTE format('DROP TABLE pg_temp.%I', 'kept_' || part.table_name);
 	END LOOP;
 	DROP TABLE pg_temp.kept_cause, pg_temp.gone_key;
@@ -450,7 +452,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.retire(date) IS
-	'Takes old periods out of the tables: writes a checkpoint for each book, detaches every partition whose periods are all before that day, and returns their names. risk.verify() proves the books from the checkpoint on. The detached tables keep their names and their rows, take no more, and are for the owner to dump and drop; they are not attached again. Causes with rows on both sides of the day are kept. Before it: the books are right, their old entries are sealed, and partitions end on that day or before it, in every table. Reads the whole ledger as risk.verify() does, and then locks everybody out of the tables for as long as detaching takes, which cannot be done CONCURRENTLY in a function. Nothing to detach: no rows. For the owner of the ledger, at READ COMMITTED. 22023 for a day that is not two days ago; 55000 for plain tables, wrong books, entries that are not sealed, or partitions that do not end together; 55P03 when others read or write the tables for too long: try again.';
+	'Takes old periods out of the tables: writes a checkpoint for each book, detaches every partition whose periods are all before that day, and returns their names. risk.verify() proves the books from the checkpoint on. The detached tables keep their names and their rows, take no more, and are for the owner to dump and drop; they are not attached again. Causes with rows on both sides of the day are kept. Before it: the books are right, their old entries are sealed, and partitions end on that day or before it, in every table. Reads the whole ledger, and then locks everybody out of the tables for as long as detaching takes, which cannot be done CONCURRENTLY in a function. Whoever wants to be sure calls risk.verify() in the same transaction. Nothing to detach: no rows. For the owner of the ledger, at READ COMMITTED. 22023 for a day that is not two days ago; 55000 for plain tables, wrong books, entries that are not sealed, or partitions that do not end together; 55P03 when others read or write the tables for too long: try again.';
 
 CREATE FUNCTION risk.check_checkpoints(book_id int DEFAULT NULL)
 RETURNS TABLE (check_name text, violations bigint, first_offender text)

@@ -96,7 +96,7 @@ INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution
 SELECT risk.pay_funding(1, 0.001, clock_timestamp()) \g /dev/null
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id) VALUES (1, 1, 'sell', 10, 80, 4), (2, 1, 'buy', 10, 80, 4);
 SELECT risk.hold(2, 100, 'a withdrawal') AS hold, risk.hold(2, 30, 'another') AS closed_hold \gset
-SELECT risk.capture(:hold, 40), risk.capture(:closed_hold) \g /dev/null
+SELECT risk.capture(:hold, 40), risk.capture(:closed_hold, NULL, NULL, 'old capture') AS old_capture \gset
 SET CONSTRAINTS ALL IMMEDIATE;
 SET CONSTRAINTS ALL DEFERRED;
 SELECT is((SELECT count(*) FROM ledger.reset), 1::bigint, 'six days ago there was a reset, too');
@@ -136,6 +136,11 @@ DO $$ BEGIN
 	PERFORM risk.create_partitions();
 END $$;
 SELECT matches(pg_temp.outcome(format('SELECT risk.retire(%L)', pg_temp.today() - 7)), '55000: .*: Partition reset_p.* has periods on both sides', 'partitions end together');
+
+SELECT pg_temp.unguarded('UPDATE ledger.transfer SET period = ''2001-01-01'' WHERE idempotency_key = ''old deposit''');
+SELECT matches(pg_temp.outcome(format('SELECT risk.retire(%L)', pg_temp.today() - 3)),
+			   '55000: .*: Partition transfer_default has rows of them', 'no rows are left in the default partition');
+SELECT pg_temp.unguarded(format('UPDATE ledger.transfer SET period = %L WHERE idempotency_key = ''old deposit''', pg_temp.today() - 6));
 
 -- The first six days ago go
 CREATE TEMP TABLE was AS SELECT account_id, risk.balance_at(account_id, clock_timestamp()) AS amount FROM ledger.account;
@@ -186,6 +191,7 @@ SELECT matches(pg_temp.outcome(format('SELECT risk.pay_funding(1, 0.001, %L)', c
 			   '55000: instrument 1 cannot be funded at a time whose trades are retired: .*the trades of before .* are gone', 'there is no funding of that time any more');
 SELECT is(risk.deposit(2, 1000, 1, 'old deposit'), :old_deposit::bigint, 'a key still answers');
 SELECT is((risk.post(1, ARRAY[2, 3], ARRAY[-5, 5], 'journal', 'old journal', metadata => '{"why": "a gift"}')).journal_id, :old_journal::bigint, 'of a journal, too');
+SELECT is(risk.capture(:closed_hold, NULL, NULL, 'old capture'), :old_capture::bigint, 'of all that a hold kept as well');
 SELECT matches(pg_temp.outcome('SELECT risk.deposit(2, 999, 1, ''old deposit'')'),
 			   format('23505: .*is used with other content: It stands for transfer %s', :old_deposit), 'and is refused with other content');
 SELECT matches(pg_temp.outcome('SELECT risk.balance_at(4, (SELECT instant FROM fourth) - interval ''3 days'')'),
@@ -217,8 +223,8 @@ SELECT matches(pg_temp.found(c.crime), c.finds, c.crime)
 	('UPDATE ledger.checkpoint SET keys = keys + 1', 'idempotency.*checkpoints'),
 	('DELETE FROM ledger.checkpoint', 'checkpoints: book 1, checkpoint 1: missing'),
 	('DELETE FROM ledger.event WHERE kind = ''checkpoint''', 'checkpoints: book 1, checkpoint 1: its event is missing'),
-	('DELETE FROM ledger.idempotency WHERE idempotency_key = ''old deposit''', 'idempotency: book 1: 1 keys stand for rows that are not there, and 2 for rows that checkpoint 1 took'),
-	('DELETE FROM ledger.transfer WHERE idempotency_key = ''midday''', 'idempotency: book 1: 3 keys'),
+	('DELETE FROM ledger.idempotency WHERE idempotency_key = ''old deposit''', 'idempotency: book 1: 2 keys stand for rows that are not there, and 3 for rows that checkpoint 1 took'),
+	('DELETE FROM ledger.transfer WHERE idempotency_key = ''midday''', 'idempotency: book 1: 4 keys'),
 	('UPDATE ledger.transfer_kept SET effective_at = effective_at + interval ''1 hour''', 'checkpoints: book 1, checkpoint 1: the rows of before .* are not those that it kept'),
 	('DELETE FROM ledger.funding WHERE funding_id = (SELECT min(funding_id) FROM ledger.funding)', 'checkpoints: book 1, checkpoint 1: .* rows of before'),
 	('UPDATE ledger.entry SET period = period - 10 WHERE account_id = 4 AND seq = 5', 'balances: book 1, account 4.*checkpoints'),
