@@ -60,6 +60,8 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
+	src/stages.o \
+	src/takeover.o \
 	src/waterfall.o
 
 # The install script is these parts in this order.
@@ -73,10 +75,12 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \
+	sql/shortfall_tables.sql \
 	sql/checkpoint_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
+	sql/stop_order.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \

@@ -30,8 +30,9 @@ AS $function$
 		('settlement', '', $$CASE WHEN t.execution_id IS NULL THEN 'settlement' ELSE 'execution' END$$,
 		 'coalesce(t.execution_id, t.settlement_id)', 'false'),
 		('exchange', '', $$'exchange'$$, 't.exchange_id', 'false'),
-		-- all that was paid for one shortfall
-		('reset', '', $$format('reset of %s by %s', t.account_id, t.cause_kind)$$, 't.cause', 'false'),
+		('shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
+		('reset', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
+		('takeover', '', $$'execution'$$, 't.execution_id', 'false'),
 		('funding_payment',
 		 'LEFT JOIN ledger.trade d ON t.trade_id <> 0 AND d.book_id = t.book_id AND d.trade_id = t.trade_id'
 		 ' LEFT JOIN ledger.funding f ON f.book_id = t.book_id AND f.funding_id = t.funding_id',
@@ -43,14 +44,15 @@ AS $function$
 		  LEFT JOIN ledger.reset s ON t.kind = 'reset' AND s.book_id = t.book_id AND s.reset_id = t.cause
 		  LEFT JOIN ledger.reversal r ON t.kind = 'reversal' AND r.book_id = t.book_id AND r.reversal_id = t.cause$$,
 		 $$CASE WHEN d.trade_id IS NOT NULL THEN 'execution'
-				WHEN s.reset_id IS NOT NULL THEN format('reset of %s by %s', s.account_id, s.cause_kind)
+				WHEN s.reset_id IS NOT NULL THEN 'shortfall'
 				WHEN r.reversal_id IS NOT NULL THEN r.original_kind
 				WHEN t.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee') THEN 'transfer'
 				WHEN t.kind = 'adjustment' THEN 'journal'
 				ELSE t.kind END$$,
-		 'coalesce(d.execution_id, s.cause, r.original_id, t.cause)', 'false'),
-		-- a table without periods: its rows stay, and so do their causes
-		('reversal', '', 't.original_kind', 't.original_id', 'true')
+		 'coalesce(d.execution_id, s.shortfall_id, r.original_id, t.cause)', 'false'),
+		-- tables without periods: their rows stay, and so do the causes of these
+		('reversal', '', 't.original_kind', 't.original_id', 'true'),
+		('open_shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'true')
 	   ) AS v(table_name, joins, kind, id, stays)
 $function$;
 COMMENT ON FUNCTION risk.row_causes() IS

@@ -16,6 +16,9 @@ AS $function$
 		('reader', 'SELECT', 'ALL TABLES IN SCHEMA', 'ledger'),
 
 		('writer', 'INSERT', 'TABLE', 'ledger.trade, ledger.transfer, ledger.journal, ledger.hold, ledger.hold_release'),
+		('writer', 'INSERT (book_id, account_id, instrument_id, side, triggers, trigger_price, qty, limit_price, one_cancels_other)', 'TABLE', 'ledger.stop_order'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.place_stop_order(bigint, int, text, numeric, numeric, numeric, bigint, text, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.cancel_stop_order(bigint, text, int)'),
 		('writer', 'INSERT, UPDATE', 'TABLE', 'ledger.mark_price, ledger.index_price'),
 		('writer', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.order_reserve, ledger.margin_setting'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint)'),
@@ -49,6 +52,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.confirm_held_ticks()'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.trigger_stop_orders(int, int)'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),

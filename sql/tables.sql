@@ -693,6 +693,7 @@ BEGIN
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		reset_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		shortfall_id bigint NOT NULL,
 		account_id bigint NOT NULL,
 		payer_account bigint NOT NULL,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -720,13 +721,14 @@ BEGIN
 	COMMENT ON COLUMN ledger.reset.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.reset.period IS 'The day on which it was posted, in UTC.';
 	COMMENT ON COLUMN ledger.reset.reset_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.reset.shortfall_id IS 'The shortfall that it pays for, alone or with others.';
 	COMMENT ON COLUMN ledger.reset.account_id IS 'Whose balance was below its floor.';
 	COMMENT ON COLUMN ledger.reset.payer_account IS 'Who paid.';
 	COMMENT ON COLUMN ledger.reset.posted_at IS 'When it was posted.';
 	COMMENT ON COLUMN ledger.reset.cause IS 'Number of the row that left the balance below its floor.';
 	COMMENT ON COLUMN ledger.reset.cause_kind IS 'What the cause is a row of.';
 	COMMENT ON COLUMN ledger.reset.asset_code IS 'The asset.';
-	COMMENT ON COLUMN ledger.reset.stage IS 'The stage of the policy that paid: fund or house.';
+	COMMENT ON COLUMN ledger.reset.stage IS 'The stage of the policy that paid: fund, house, receivable or suspense. What suspense paid is placed after the commit, see ledger.open_shortfall.';
 	COMMENT ON COLUMN ledger.reset.shortfall IS 'What the account could not cover itself, over all payers.';
 	COMMENT ON COLUMN ledger.reset.amount IS 'What this payer paid.';
 	COMMENT ON COLUMN ledger.reset.balance_before IS 'The balance before this payment.';

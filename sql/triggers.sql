@@ -316,6 +316,7 @@ AS $function$
 			('index_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_index_price'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
 			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
+			('stop_order', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_stop_order'),
 			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
 			('funding', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_fundings')
 		  ) AS v(table_name, trigger_name, enabled, timing, function_name)
@@ -323,15 +324,16 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
+							'shortfall', 'open_shortfall', 'takeover']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
-					WHEN n.name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
+					WHEN n.name IN ('account', 'balance', 'position', 'stop_order') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
+							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'seal', 'seal_range',
 							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',
 							'journal', 'hold', 'hold_release', 'reversal']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)

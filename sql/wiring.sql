@@ -58,6 +58,9 @@ BEGIN
 		exchange date,
 		collateral text,
 		index_price text,
+		shortfall date,
+		open_shortfall bigint,
+		takeover date,
 		checkpoint int,
 		checkpoint_balance int,
 		CONSTRAINT wiring_is_empty CHECK (false),
@@ -96,6 +99,9 @@ BEGIN
 		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
 		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
 		FOREIGN KEY (index_price) REFERENCES ledger.index_price,
+		FOREIGN KEY (book_id, row_id, shortfall) REFERENCES ledger.shortfall,
+		FOREIGN KEY (book_id, open_shortfall) REFERENCES ledger.open_shortfall,
+		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover,
 		FOREIGN KEY (book_id, checkpoint) REFERENCES ledger.checkpoint,
 		FOREIGN KEY (book_id, slot, account_id, checkpoint_balance) REFERENCES ledger.checkpoint_balance
 	);

@@ -59,11 +59,16 @@ INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
 VALUES (risk.system_account(1, 'external', 'BTC'), 7, 1, 'deposit'), (risk.system_account(1, 'external', 'USDT'), 8, 3, 'deposit'),
 	   (risk.system_account(1, 'external', 'USDT'), risk.system_account(1, 'liquidity', 'USDT'), 100, 'deposit'),
 	   (6, risk.system_account(1, 'external', 'USDT'), 10, 'chargeback');
+-- a shortfall that stands on suspense
+INSERT INTO ledger.policy (policy_code, stages) VALUES ('shared', '{own,suspense,socialise}');
+INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (9, 'USDT', 'shared');
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (9, 2, 'buy', 1, 150, 9), (2, 2, 'sell', 1, 150, 9), (9, 2, 'sell', 1, 143, 10), (2, 2, 'buy', 1, 143, 10);
 
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
-SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
+SELECT is((SELECT count(*) FROM ledger.reset), 3::bigint, 'there is a reset by two payers, and one by suspense');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
 		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
@@ -154,6 +159,15 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('funded_positions', 'UPDATE ledger.funding SET funding_at = ''2023-12-31''', 'expected 0'),
 	('resets', 'UPDATE ledger.reset SET amount = amount + 1 WHERE stage = ''fund''', 'expected -41.00'),
 	('resets', 'UPDATE ledger.reset SET shortfall = shortfall + 1', 'account 1'),
+	('resets', 'UPDATE ledger.reset SET shortfall_id = shortfall_id + 1', 'it is not as shortfall'),
+	('shortfalls', 'UPDATE ledger.shortfall SET amount = amount + 1 WHERE account_id = 1', 'are paid'),
+	('shortfalls', 'UPDATE ledger.shortfall SET operational = amount WHERE account_id = 1', 'were not the market'),
+	('shortfalls', 'UPDATE ledger.reset SET stage = ''receivable'' WHERE stage = ''house''', 'knows {own,fund,house}'),
+	('shortfalls', 'UPDATE ledger.open_shortfall SET remaining = remaining + 1', '8.00 stand open, suspense paid 7.00'),
+	('shortfalls', 'UPDATE ledger.open_shortfall SET shortfall_id = shortfall_id + 1', 'there is none'),
+	('takeovers', 'DELETE FROM ledger.takeover', 'expected 0'),
+	('takeovers', 'UPDATE ledger.takeover SET qty = qty * 2', 'instrument 2'),
+	('takeovers', 'UPDATE ledger.takeover SET price = price + 1', 'at 151'),
 	('resets', 'UPDATE ledger.reset SET balance_after = balance_after + 1, balance_before = balance_before + 1 WHERE stage = ''house''', 'account 1'),
 	('resets', 'UPDATE ledger.reset SET payer_after = payer_after + 1 WHERE stage = ''fund''', 'payer'),
 	('resets', 'UPDATE ledger.reset SET payer_account = -2 WHERE stage = ''fund''', 'reset'),
