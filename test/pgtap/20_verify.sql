@@ -103,7 +103,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('slots', 'DELETE FROM ledger.balance WHERE account_id = 2', 'account 2'),
 	('slots', 'UPDATE ledger.balance SET floor = NULL WHERE account_id = 2', 'account 2'),
 	('slots', 'INSERT INTO ledger.balance (book_id, slot, account_id) VALUES (1, 1, 2)', 'account 2'),
-	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (9, ''USDT'')', 'account 9'),
+	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (99, ''USDT'')', 'account 99'),
 	('slots', 'UPDATE ledger.balance SET floor = 0 WHERE slot > 0', 'only slot 0'),
 	('contiguous_seq', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 1', 'account 2, slot 0, seq 2: expected seq 1'),
 	('contiguous_seq', 'UPDATE ledger.entry SET seq = seq + 100 WHERE account_id = 2 AND seq = 2', 'account 2'),
