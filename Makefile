@@ -61,6 +61,7 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
+	src/position_settlement.o \
 	src/stages.o \
 	src/takeover.o \
 	src/waterfall.o
