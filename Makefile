@@ -25,11 +25,14 @@ OBJS = \
 	src/decimal.o \
 	src/formulas.o \
 	src/liquidation_fee.o \
+	src/adl_rank.o \
+	src/loss_share.o \
 	src/arguments.o \
 	src/margin_sql.o \
 	src/account_sql.o \
 	src/leverage_sql.o \
 	src/collateral_sql.o \
+	src/ranks_sql.o \
 	src/margin.o \
 	src/leverage.o \
 	src/wiring.o \
@@ -67,6 +70,7 @@ SQL_PARTS = \
 	sql/leverage_formulas.sql \
 	sql/guarded_tables.sql \
 	sql/collateral_formulas.sql \
+	sql/ranks.sql \
 	sql/partitions.sql \
 	sql/triggers.sql \
 	sql/policy.sql \
@@ -86,6 +90,7 @@ SQL_PARTS = \
 	sql/fold.sql \
 	sql/statement.sql \
 	sql/seal.sql \
+	sql/adl_queue.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \

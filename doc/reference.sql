@@ -19,6 +19,8 @@ INSERT INTO topic VALUES
  '{unrealized_pnl,unrealized_pnl_at_cost,equity,equity_at_cost,notional,entry_price,margin_tier,maintenance_margin,initial_margin,leverage_in_force,liquidation_fee_rate,liquidation_fee,liquidation_requirement,liquidation_price,liquidation_price_at_cost,bankruptcy_price,bankruptcy_price_at_cost,is_liquidatable,is_liquidatable_at_cost,funding_payment}'),
 (2, 'An account', 'The three ratios have three names that are never mixed: margin ratio (equity to notional), margin level (equity to requirement), risk ratio (requirement to equity).',
  '{free_collateral,withdrawable,max_order_qty,margin_ratio,margin_level,risk_ratio,effective_leverage,sum_unrealized_pnl,sum_notional,sum_maintenance_margin,sum_liquidation_requirement,sum_initial_margin}'),
+(2.7, 'Who pays after the commit', 'Who is deleveraged first, and who bears how much of a loss that is shared.',
+ '{adl_rank_bitmex,adl_rank_coinex,adl_rank_pnl_equity,loss_shares,create_adl_views}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew,judge_tick}'),

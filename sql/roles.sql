@@ -149,7 +149,7 @@ DECLARE
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_tier',
 		'mark_price', 'mark_price_history', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
-		'account_risk', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value'];
+		'account_risk', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value'];
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';
 	protected record;
 BEGIN
