@@ -51,6 +51,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/trade.o \
+	src/instrument_settlement.o \
 	src/open_hold.o \
 	src/transfer.o \
 	src/hold.o \
@@ -76,7 +77,9 @@ SQL_PARTS = \
 	sql/policy.sql \
 	sql/tables.sql \
 	sql/wiring.sql \
+	sql/price_band.sql \
 	sql/prices.sql \
+	sql/stop_order.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \
@@ -85,6 +88,7 @@ SQL_PARTS = \
 	sql/hold.sql \
 	sql/reversal.sql \
 	sql/funding.sql \
+	sql/instrument_settlement.sql \
 	sql/isolated.sql \
 	sql/floor.sql \
 	sql/fold.sql \

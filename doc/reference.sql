@@ -23,7 +23,7 @@ INSERT INTO topic VALUES
  '{adl_rank_bitmex,adl_rank_coinex,adl_rank_pnl_equity,loss_shares,create_adl_views}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
-(4, 'Prices', 'The mark price decides.', '{set_mark_prices,is_price,mark_price_skew,judge_tick}'),
+(4, 'Prices', 'The mark price decides.', '{set_mark_prices,settle_instrument,close_instrument,is_price,mark_price_skew,judge_tick,confirm_held_ticks,place_stop_order,cancel_stop_order,trigger_stop_orders,band_tick,tick_is_held,tell_of_tick}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
  '{deposit,withdraw,transfer_once,post_batch,post_batch_into,post,book_trade,original_of_key,reverse_transfer,reverse_journal,shipped_transfer_rules,set_floor,pay_funding}'),
 (5.5, 'Holds', 'Money that is promised, and captured, released or expired. What is held can neither be withdrawn nor used as margin.',
@@ -39,7 +39,7 @@ INSERT INTO topic VALUES
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
- '{install,create_tables,create_policy_table,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width}'),
+ '{install,create_tables,create_policy_table,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width}'),
 (12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype

@@ -44,6 +44,9 @@ BEGIN
 			CHECK (reference_notional > 0 AND reference_notional < 'Infinity'),
 		depth_ratio numeric NOT NULL DEFAULT 1
 			CHECK (depth_ratio >= 0 AND depth_ratio < 'Infinity'),
+		state text NOT NULL DEFAULT 'open'
+			CHECK (state IN ('open', 'close_only', 'halted', 'settled')),
+		max_mark_age interval CHECK (max_mark_age > interval '0'),
 		last_funding_at timestamptz,
 		CONSTRAINT open_interest_bounds_ascend
 			CHECK ((open_interest_lo IS NULL) = (open_interest_hi IS NULL)
@@ -56,6 +59,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.instrument.kind IS 'linear: settled in the quote asset; inverse: in the coin; quanto: in another asset, with the formulas of linear.';
 	COMMENT ON COLUMN ledger.instrument.settle_asset IS 'What profit, loss, margin and fees are in.';
 	COMMENT ON COLUMN ledger.instrument.multiplier IS 'Units of the underlying in one contract.';
+	COMMENT ON COLUMN ledger.instrument.state IS 'open; close_only: no trade that adds risk; halted: nor a liquidation, and who has a position cannot withdraw, while it counts in the equity at the last mark; settled: all positions were closed by risk.settle_instrument(), and no trade comes any more.';
+	COMMENT ON COLUMN ledger.instrument.max_mark_age IS 'A mark that is older is stale: who has a position cannot withdraw and is not liquidated until the next tick. NULL: a mark holds until the next one.';
 	COMMENT ON COLUMN ledger.instrument.last_funding_at IS 'The latest funding of any book; written by posting.';
 	COMMENT ON COLUMN ledger.instrument.limit_mode IS 'What becomes of a trade that takes a position beyond a limit (ledger.position_limit, open_interest_limit, the cap of the last tier). report: it is booked, and ledger.position_limit_usage and ledger.open_interest show it; refuse: 23514 at commit, for trades of kind trade by traders; forced trades and those that do not add risk are booked all the same. With refuse, transactions that add risk commit one after the other within a book.';
 	COMMENT ON COLUMN ledger.instrument.open_interest_limit IS 'The most contracts that may be open in one book, counted on the long side; NULL: no limit.';

@@ -112,6 +112,16 @@ BEGIN
 				  DETAIL = 'instrument_id, kind, settle_asset and multiplier decide what its positions are worth.',
 				  HINT = 'Make another instrument; one that nothing refers to can be deleted and made again.';
 	END IF;
+	IF NEW.state IS DISTINCT FROM OLD.state AND (OLD.state = 'settled' OR NEW.state = 'settled'
+		AND EXISTS (SELECT FROM ledger.book b JOIN ledger.position p
+					   ON (p.book_id::bigint << 32) + p.instrument_id = (b.book_id::bigint << 32) + NEW.instrument_id
+					WHERE p.qty <> 0)) THEN
+		RAISE EXCEPTION 'instrument % cannot become %', OLD.instrument_id, NEW.state
+			USING ERRCODE = '55000',
+				  DETAIL = CASE OLD.state WHEN 'settled' THEN 'It is settled, and stays so.' ELSE 'It has open positions.' END,
+				  HINT = CASE OLD.state WHEN 'settled' THEN 'Make another instrument.'
+						 ELSE 'risk.settle_instrument() closes them at one price.' END;
+	END IF;
 	-- later than any funding is safe, it costs late trades a look in vain
 	IF NEW.last_funding_at IS DISTINCT FROM OLD.last_funding_at AND
 		(NEW.last_funding_at IS NULL OR NEW.last_funding_at <
@@ -129,7 +139,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_instrument() IS
-	'Raises 55000 when a column of an instrument would change that decides what positions are worth, or when last_funding_at would be before its last funding.';
+	'Raises 55000 when a column of an instrument would change that decides what positions are worth, when last_funding_at would be before its last funding, when it is settled and would not be any more, or would be while positions are open.';
 
 CREATE FUNCTION risk.check_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -306,6 +316,7 @@ AS $function$
 			('index_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_index_price'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
 			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
+			('stop_order', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_stop_order'),
 			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
 			('funding', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_fundings')
 		  ) AS v(table_name, trigger_name, enabled, timing, function_name)
@@ -317,9 +328,9 @@ AS $function$
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
-					WHEN n.name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
+					WHEN n.name IN ('account', 'balance', 'position', 'stop_order') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
 							'journal', 'hold', 'hold_release', 'reversal']) AS n(name)
