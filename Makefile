@@ -62,7 +62,10 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
-	src/waterfall.o
+	src/waterfall.o \
+	src/deleveraging.o \
+	src/loss_sharing.o \
+	src/settle.o
 
 # The install script is these parts in this order.
 SQL_PARTS = \
@@ -76,6 +79,7 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \
+	sql/settle_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
@@ -92,6 +96,7 @@ SQL_PARTS = \
 	sql/isolated.sql \
 	sql/floor.sql \
 	sql/fold.sql \
+	sql/settle.sql \
 	sql/statement.sql \
 	sql/seal.sql \
 	sql/adl_queue.sql \

@@ -20,7 +20,7 @@ INSERT INTO topic VALUES
 (2, 'An account', 'The three ratios have three names that are never mixed: margin ratio (equity to notional), margin level (equity to requirement), risk ratio (requirement to equity).',
  '{free_collateral,withdrawable,max_order_qty,margin_ratio,margin_level,risk_ratio,effective_leverage,sum_unrealized_pnl,sum_notional,sum_maintenance_margin,sum_liquidation_requirement,sum_initial_margin}'),
 (2.7, 'Who pays after the commit', 'Who is deleveraged first, and who bears how much of a loss that is shared.',
- '{adl_rank_bitmex,adl_rank_coinex,adl_rank_pnl_equity,loss_shares,create_adl_views}'),
+ '{settle,loss_claims,adl_rank_bitmex,adl_rank_coinex,adl_rank_pnl_equity,loss_shares,create_adl_views,create_settle_tables}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,settle_instrument,close_instrument,is_price,mark_price_skew,judge_tick,confirm_held_ticks,place_stop_order,cancel_stop_order,trigger_stop_orders,band_tick,tick_is_held,tell_of_tick}'),

@@ -39,6 +39,7 @@ BEGIN
 	PERFORM risk.create_tables(coalesce(partitioned, width IS NOT NULL));
 	PERFORM risk.create_price_band_tables();
 	PERFORM risk.create_stop_order_tables();
+	PERFORM risk.create_settle_tables(coalesce(partitioned, width IS NOT NULL));
 	PERFORM risk.create_wiring();
 
 	-- Where the triggers are missing, rows may have come in that nothing

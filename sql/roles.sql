@@ -49,6 +49,8 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.set_floor(bigint, numeric, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.fold_slots(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.settle(int)'),
+		('reader', 'EXECUTE', 'FUNCTION', 'risk.loss_claims(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.confirm_held_ticks()'),
