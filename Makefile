@@ -62,6 +62,8 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
+	src/stages.o \
+	src/takeover.o \
 	src/waterfall.o \
 	src/deleveraging.o \
 	src/loss_sharing.o \
@@ -79,6 +81,7 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \
+	sql/shortfall_tables.sql \
 	sql/settle_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
@@ -104,6 +107,7 @@ SQL_PARTS = \
 	sql/roles.sql \
 	sql/verify_entries.sql \
 	sql/verify_trades.sql \
+	sql/verify_settle.sql \
 	sql/verify_accounts.sql \
 	sql/verify.sql \
 	sql/install.sql

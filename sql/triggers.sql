@@ -324,7 +324,8 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold', 'shortfall_payment', 'deleveraging']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
+							'shortfall', 'open_shortfall', 'takeover', 'shortfall_payment', 'deleveraging']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
@@ -332,7 +333,7 @@ AS $function$
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
+							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'seal', 'seal_range',
 							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 		UNION ALL

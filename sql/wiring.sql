@@ -58,6 +58,9 @@ BEGIN
 		exchange date,
 		collateral text,
 		index_price text,
+		shortfall date,
+		open_shortfall bigint,
+		takeover date,
 		shortfall_payment date,
 		deleveraging date,
 		CONSTRAINT wiring_is_empty CHECK (false),
@@ -96,6 +99,9 @@ BEGIN
 		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
 		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
 		FOREIGN KEY (index_price) REFERENCES ledger.index_price,
+		FOREIGN KEY (book_id, row_id, shortfall) REFERENCES ledger.shortfall,
+		FOREIGN KEY (book_id, open_shortfall) REFERENCES ledger.open_shortfall,
+		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover,
 		FOREIGN KEY (book_id, row_id, shortfall_payment) REFERENCES ledger.shortfall_payment,
 		FOREIGN KEY (book_id, row_id, deleveraging) REFERENCES ledger.deleveraging
 	);

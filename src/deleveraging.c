@@ -22,7 +22,7 @@
 #define SPARE_ACCOUNTS	10
 
 /* What the liquidity account took over and has not placed yet. */
-typedef struct Takeover
+typedef struct TakenPosition
 {
 	int64		takeover_id;
 	int32		instrument_id;
@@ -34,7 +34,7 @@ typedef struct Takeover
 	Numeric		bankruptcy_price;
 	Numeric		mark_price;
 	int			scale;			/* digits of the quantity that was taken over */
-} Takeover;
+} TakenPosition;
 
 /* A position of the other side. */
 typedef struct Counterparty
@@ -129,18 +129,18 @@ static const LedgerStatement read_gains = {
 	2, {INT4OID, INT8OID}
 };
 
-static Takeover *
+static TakenPosition *
 takeovers_of(Settling *settling, OpenShortfall *shortfall, int *n)
 {
 	Datum		values[2] = {Int32GetDatum(settling->book_id), Int64GetDatum(shortfall->shortfall_id)};
-	Takeover   *takeovers;
+	TakenPosition   *takeovers;
 
 	wiring_read(settling->wiring, &read_takeovers, values, LEDGER_LATEST);
-	takeovers = palloc(sizeof(Takeover) * Max(SPI_processed, 1));
+	takeovers = palloc(sizeof(TakenPosition) * Max(SPI_processed, 1));
 	*n = 0;
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		Takeover   *takeover = &takeovers[*n];
+		TakenPosition   *takeover = &takeovers[*n];
 
 		takeover->takeover_id = result_int64(row, 1);
 		takeover->instrument_id = result_int32(row, 2);
@@ -152,6 +152,10 @@ takeovers_of(Settling *settling, OpenShortfall *shortfall, int *n)
 		takeover->bankruptcy_price = result_numeric(row, 8);
 		takeover->mark_price = result_numeric(row, 9);
 		takeover->scale = result_int32(row, 10);
+		/* as many digits as the price of a trade can have, not to the loss of who waits for the gain */
+		if (decimal_scale(takeover->bankruptcy_price) > TRADE_SCALE)
+			takeover->bankruptcy_price = decimal_round(takeover->bankruptcy_price, TRADE_SCALE,
+													   decimal_sign(takeover->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
 		(*n)++;
 	}
 	return takeovers;
@@ -159,7 +163,7 @@ takeovers_of(Settling *settling, OpenShortfall *shortfall, int *n)
 
 /* What closing a quantity, signed, at the bankruptcy price gains against another price. */
 static Numeric
-gain_against(const Takeover *takeover, Numeric qty, Numeric price, int scale)
+gain_against(const TakenPosition *takeover, Numeric qty, Numeric price, int scale)
 {
 	return decimal_subtract(contract_value(takeover->kind, qty, takeover->bankruptcy_price,
 										   takeover->multiplier, scale),
@@ -168,7 +172,7 @@ gain_against(const Takeover *takeover, Numeric qty, Numeric price, int scale)
 
 /* Whether the price is worse than the mark for the other side by more than the policy allows. */
 static bool
-is_too_far(const OpenShortfall *shortfall, const Takeover *takeover)
+is_too_far(const OpenShortfall *shortfall, const TakenPosition *takeover)
 {
 	Numeric		distance = decimal_subtract(takeover->bankruptcy_price, takeover->mark_price);
 
@@ -185,12 +189,15 @@ is_too_far(const OpenShortfall *shortfall, const Takeover *takeover)
  * is to be placed, or nothing would come of it.
  */
 static Numeric
-qty_to_place(const OpenShortfall *shortfall, const Takeover *takeover, Numeric missing)
+qty_to_place(const OpenShortfall *shortfall, const TakenPosition *takeover, Numeric missing)
 {
 	Numeric		qty = decimal_absolute(takeover->qty);
-	Numeric		gain = gain_against(takeover, takeover->qty, takeover->price, shortfall->scale);
+	Numeric		gain;
 	Numeric		enough;
 
+	if (decimal_sign(takeover->bankruptcy_price) <= 0)
+		return decimal_from_int64(0);
+	gain = gain_against(takeover, takeover->qty, takeover->price, shortfall->scale);
 	if (decimal_sign(takeover->qty) == 0 || decimal_sign(gain) <= 0 || decimal_sign(missing) <= 0 ||
 		is_too_far(shortfall, takeover))
 		return decimal_from_int64(0);
@@ -200,7 +207,7 @@ qty_to_place(const OpenShortfall *shortfall, const Takeover *takeover, Numeric m
 
 /* The other side, in order; ids: an array of those to look at, or the null pointer for all. */
 static Counterparty *
-read_other_side(Settling *settling, OpenShortfall *shortfall, Takeover *takeover, Datum ids, int *n)
+read_other_side(Settling *settling, OpenShortfall *shortfall, TakenPosition *takeover, Datum ids, int *n)
 {
 	Datum		values[7] = {
 		Int32GetDatum(settling->book_id), Int32GetDatum(takeover->instrument_id),
@@ -232,7 +239,7 @@ read_other_side(Settling *settling, OpenShortfall *shortfall, Takeover *takeover
  * part is taken to stay: with tiers whose rates grow, not less than stays.
  */
 static bool
-is_guarded(const OpenShortfall *shortfall, const Takeover *takeover, const Counterparty *counterparty,
+is_guarded(const OpenShortfall *shortfall, const TakenPosition *takeover, const Counterparty *counterparty,
 		   Numeric closed)
 {
 	Numeric		signed_qty = decimal_sign(counterparty->qty) > 0 ? closed : decimal_negate(closed);
@@ -256,7 +263,7 @@ is_guarded(const OpenShortfall *shortfall, const Takeover *takeover, const Count
  * be placed, and end how far down it went.
  */
 static int
-choose(const OpenShortfall *shortfall, const Takeover *takeover, Counterparty *queue, int n, Numeric *left, int *end)
+choose(const OpenShortfall *shortfall, const TakenPosition *takeover, Counterparty *queue, int n, Numeric *left, int *end)
 {
 	int			chosen = 0;
 	int			i;
@@ -277,7 +284,7 @@ choose(const OpenShortfall *shortfall, const Takeover *takeover, Counterparty *q
 
 /* Add to what has to be placed on one side of an instrument; returns the sum. */
 static Numeric
-add_need(Settling *settling, const Takeover *takeover, Numeric qty)
+add_need(Settling *settling, const TakenPosition *takeover, Numeric qty)
 {
 	QueueNeed  *need;
 	ListCell   *lc;
@@ -298,7 +305,7 @@ add_need(Settling *settling, const Takeover *takeover, Numeric qty)
 
 /* A quantity with the sign of what was taken over. */
 static Numeric
-as_taken_over(const Takeover *takeover, Numeric qty)
+as_taken_over(const TakenPosition *takeover, Numeric qty)
 {
 	return decimal_sign(takeover->qty) > 0 ? qty : decimal_negate(qty);
 }
@@ -312,7 +319,7 @@ bool
 deleveraging_prepare(Settling *settling, OpenShortfall *shortfall)
 {
 	int			n;
-	Takeover   *takeovers = takeovers_of(settling, shortfall, &n);
+	TakenPosition   *takeovers = takeovers_of(settling, shortfall, &n);
 	Numeric		missing = shortfall->remaining;
 	bool		suffices = true;
 
@@ -348,7 +355,7 @@ deleveraging_prepare(Settling *settling, OpenShortfall *shortfall)
 
 /* Close a takeover against those that were chosen. */
 static void
-write_deleveragings(Settling *settling, OpenShortfall *shortfall, Takeover *takeover, Counterparty *chosen, int n)
+write_deleveragings(Settling *settling, OpenShortfall *shortfall, TakenPosition *takeover, Counterparty *chosen, int n)
 {
 	Datum	   *columns[4];
 	bool	   *no_score = palloc(sizeof(bool) * n);
@@ -402,7 +409,7 @@ deleveraging_run(Settling *settling, OpenShortfall *shortfall)
 {
 	Datum		values[2] = {Int32GetDatum(settling->book_id), Int64GetDatum(shortfall->shortfall_id)};
 	int			n;
-	Takeover   *takeovers = takeovers_of(settling, shortfall, &n);
+	TakenPosition   *takeovers = takeovers_of(settling, shortfall, &n);
 	Numeric		missing = shortfall->remaining;
 	Numeric		gains;
 	Numeric		paid;

@@ -26,22 +26,22 @@
 
 PG_FUNCTION_INFO_V1(risk_settle);
 
-/* Payments for one shortfall, as they are decided. */
-typedef struct Payment
+/* SuspensePayments for one shortfall, as they are decided. */
+typedef struct SuspensePayment
 {
 	LedgerAccount *payer;
 	const char *stage;
 	const char *entry_kind;
 	Numeric		amount;
 	Numeric		claim;			/* NULL: none */
-} Payment;
+} SuspensePayment;
 
-typedef struct Payments
+typedef struct SuspensePayments
 {
-	Payment    *rows;
+	SuspensePayment    *rows;
 	int			n;
 	Numeric		left;			/* of the shortfall */
-} Payments;
+} SuspensePayments;
 
 static const LedgerStatement read_books = {
 	"SELECT DISTINCT o.book_id FROM {open_shortfall} o WHERE $1 IS NULL OR o.book_id = ANY ($1) ORDER BY o.book_id",
@@ -223,18 +223,18 @@ open_posting(Settling *settling, OpenShortfall *shortfall, LossShare *shares, in
 }
 
 static void
-pay(Payments *payments, LedgerAccount *payer, const char *stage, const char *entry_kind, Numeric amount, Numeric claim)
+pay(SuspensePayments *payments, LedgerAccount *payer, const char *stage, const char *entry_kind, Numeric amount, Numeric claim)
 {
 	amount = decimal_min(amount, payments->left);
 	if (decimal_sign(amount) <= 0)
 		return;
-	payments->rows[payments->n++] = (Payment) {payer, stage, entry_kind, amount, claim};
+	payments->rows[payments->n++] = (SuspensePayment) {payer, stage, entry_kind, amount, claim};
 	payments->left = decimal_subtract(payments->left, amount);
 }
 
 /* One row for each payment, its two entries, an event, and less that is open. */
 static void
-write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, Payments *payments)
+write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, SuspensePayments *payments)
 {
 	LedgerAccount *suspense = posting_system_account(posting, ACCOUNT_SUSPENSE, shortfall->asset_code);
 	int			n = payments->n;
@@ -254,7 +254,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, P
 		columns[c] = palloc(sizeof(Datum) * n);
 	for (int i = 0; i < n; i++)
 	{
-		Payment    *payment = &payments->rows[i];
+		SuspensePayment    *payment = &payments->rows[i];
 
 		no_claim[i] = payment->claim == NULL;
 		columns[0][i] = Int64GetDatum(payment->payer->account_id);
@@ -275,7 +275,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, P
 		ids[i] = Int64GetDatum(result_int64(i, 1));
 	for (int i = 0; i < n; i++)
 	{
-		Payment    *payment = &payments->rows[i];
+		SuspensePayment    *payment = &payments->rows[i];
 
 		posting_post(posting, payment->payer, decimal_negate(payment->amount), payment->entry_kind,
 					 DatumGetInt64(ids[i]), now);
@@ -297,7 +297,7 @@ static void
 settle_shortfall(Settling *settling, OpenShortfall *shortfall)
 {
 	Datum		values[2] = {Int32GetDatum(settling->book_id), Int64GetDatum(shortfall->shortfall_id)};
-	Payments	payments;
+	SuspensePayments	payments;
 	Posting    *posting;
 	LedgerAccount *fund;
 	LossShare  *shares = NULL;
@@ -335,7 +335,7 @@ settle_shortfall(Settling *settling, OpenShortfall *shortfall)
 		}
 	}
 
-	payments.rows = palloc(sizeof(Payment) * (nshares + 3));
+	payments.rows = palloc(sizeof(SuspensePayment) * (nshares + 3));
 	payments.n = 0;
 	pay(&payments, posting_system_account(posting, ACCOUNT_LIQUIDITY, shortfall->asset_code), "adl", "adl_gain",
 		gain, NULL);

@@ -59,17 +59,37 @@ INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
 VALUES (risk.system_account(1, 'external', 'BTC'), 7, 1, 'deposit'), (risk.system_account(1, 'external', 'USDT'), 8, 3, 'deposit'),
 	   (risk.system_account(1, 'external', 'USDT'), risk.system_account(1, 'liquidity', 'USDT'), 100, 'deposit'),
 	   (6, risk.system_account(1, 'external', 'USDT'), 10, 'chargeback');
+-- a shortfall that stands on suspense
+INSERT INTO ledger.policy (policy_code, stages) VALUES ('shared', '{own,suspense,socialise}');
+INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (9, 'USDT', 'shared');
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (9, 2, 'buy', 1, 150, 9), (2, 2, 'sell', 1, 150, 9), (9, 2, 'sell', 1, 143, 10), (2, 2, 'buy', 1, 143, 10);
+-- book 2: a shortfall that was settled, by closing a position, by the fund, by a share and by the house
+INSERT INTO ledger.policy (policy_code, stages) VALUES ('settled', '{own,suspense,adl,fund,socialise,house}');
+DO $$ BEGIN PERFORM risk.create_book(2, 'settled'); END $$;
+INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
+VALUES (2, 21, 'USDT', 'alice', 'settled'), (2, 22, 'USDT', 'bob', 'settled'), (2, 23, 'USDT', 'carol', 'settled');
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind)
+SELECT 2, risk.system_account(2, 'external', 'USDT'), u.account_id, u.amount, 'deposit'
+  FROM (VALUES (21, 1), (22, 100), (23, 1000), (risk.system_account(2, 'insurance_fund', 'USDT'), 5)) AS u(account_id, amount);
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (2, 21, 1, 'buy', 3, 100, 21), (2, 22, 1, 'sell', 1, 120, 22), (2, 23, 1, 'buy', 1, 120, 22), (2, 23, 1, 'sell', 3, 100, 21);
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (2, 21, 1, 'sell', 1, 90, 23), (2, 23, 1, 'buy', 1, 90, 23);
+DO $$ BEGIN PERFORM risk.settle(2); END $$;
 
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
-SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
+SELECT is((SELECT count(*) FROM ledger.reset WHERE book_id = 1), 3::bigint, 'there is a reset by two payers, and one by suspense');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
 		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fold')
 		  AND EXISTS (SELECT FROM ledger.exchange WHERE asset_code <> from_asset) AND EXISTS (SELECT FROM ledger.exchange WHERE asset_code = from_asset),
 		  'there is a row of every sort');
+SELECT results_eq('SELECT stage, amount FROM ledger.shortfall_payment WHERE book_id = 2 ORDER BY payment_id',
+				  $$VALUES ('adl', 14.5), ('fund', 5.0), ('socialise', 9.5)$$, 'a shortfall was settled');
 
 -- What a check of verify() says after a statement, with nothing of it kept.
 CREATE FUNCTION pg_temp.found(check_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -98,7 +118,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('slots', 'DELETE FROM ledger.balance WHERE account_id = 2', 'account 2'),
 	('slots', 'UPDATE ledger.balance SET floor = NULL WHERE account_id = 2', 'account 2'),
 	('slots', 'INSERT INTO ledger.balance (book_id, slot, account_id) VALUES (1, 1, 2)', 'account 2'),
-	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (9, ''USDT'')', 'account 9'),
+	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (19, ''USDT'')', 'account 19'),
 	('slots', 'UPDATE ledger.balance SET floor = 0 WHERE slot > 0', 'only slot 0'),
 	('contiguous_seq', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 1', 'account 2, slot 0, seq 2: expected seq 1'),
 	('contiguous_seq', 'UPDATE ledger.entry SET seq = seq + 100 WHERE account_id = 2 AND seq = 2', 'account 2'),
@@ -154,6 +174,15 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('funded_positions', 'UPDATE ledger.funding SET funding_at = ''2023-12-31''', 'expected 0'),
 	('resets', 'UPDATE ledger.reset SET amount = amount + 1 WHERE stage = ''fund''', 'expected -41.00'),
 	('resets', 'UPDATE ledger.reset SET shortfall = shortfall + 1', 'account 1'),
+	('resets', 'UPDATE ledger.reset SET shortfall_id = shortfall_id + 1', 'it is not as shortfall'),
+	('shortfalls', 'UPDATE ledger.shortfall SET amount = amount + 1 WHERE account_id = 1', 'are paid'),
+	('shortfalls', 'UPDATE ledger.shortfall SET operational = amount WHERE account_id = 1', 'were not the market'),
+	('shortfalls', 'UPDATE ledger.reset SET stage = ''receivable'' WHERE stage = ''house''', 'knows {own,fund,house}'),
+	('shortfalls', 'UPDATE ledger.open_shortfall SET remaining = remaining + 1', '8.00 stand open, suspense paid 7.00'),
+	('shortfalls', 'UPDATE ledger.open_shortfall SET shortfall_id = shortfall_id + 1', 'there is none'),
+	('takeovers', 'DELETE FROM ledger.takeover', 'expected 0'),
+	('takeovers', 'UPDATE ledger.takeover SET qty = qty * 2', 'instrument 2'),
+	('takeovers', 'UPDATE ledger.takeover SET price = price + 1', 'at 151'),
 	('resets', 'UPDATE ledger.reset SET balance_after = balance_after + 1, balance_before = balance_before + 1 WHERE stage = ''house''', 'account 1'),
 	('resets', 'UPDATE ledger.reset SET payer_after = payer_after + 1 WHERE stage = ''fund''', 'payer'),
 	('resets', 'UPDATE ledger.reset SET payer_account = -2 WHERE stage = ''fund''', 'reset'),
@@ -215,6 +244,19 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
+	('suspense', 'DELETE FROM ledger.shortfall_payment WHERE stage = ''fund''', 'suspense paid 29'),
+	('suspense', 'UPDATE ledger.open_shortfall SET remaining = remaining - 1', 'stand open'),
+	('suspense', 'UPDATE ledger.entry SET amount = amount + 1 WHERE kind = ''loss_share'' AND account_id < 0', 'entries of suspense'),
+	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET amount = amount + 1 WHERE stage = ''fund''', 'expected 6.00'),
+	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET account_id = 23 WHERE stage = ''socialise''', 'account 2'),
+	('shortfall_payments', 'DELETE FROM ledger.shortfall_payment WHERE stage = ''adl''', 'adl_gain'),
+	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET stage = ''receivable'' WHERE stage = ''fund''', 'no stage receivable'),
+	('shortfall_payments', 'UPDATE ledger.account SET owner_id = ''alice'' WHERE account_id = 22', 'who was bankrupt'),
+	('deleveragings', 'UPDATE ledger.deleveraging SET qty = qty + 1', 'expected'),
+	('deleveragings', 'UPDATE ledger.deleveraging SET qty = qty + 9', 'of takeover'),
+	('deleveragings', 'DELETE FROM ledger.deleveraging', 'traded'),
+	('deleveragings', 'UPDATE ledger.deleveraging SET gain = gain + 1', 'a gain of'),
+	('deleveragings', 'UPDATE ledger.takeover SET bankruptcy_price = bankruptcy_price + 1 WHERE book_id = 2', 'the bankruptcy price'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, observed_at, scale) VALUES (1, ''2030-01-01'', ''2030-01-01'', 1)', 'instrument 1');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
   FROM spoilt s, LATERAL pg_temp.found(s.check_name, s.statement) f ORDER BY s.n;
