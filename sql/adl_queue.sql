@@ -7,39 +7,41 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
-BEGIN
+DECLARE
 	-- The account is looked up for each position of the instrument, so that a
 	-- queue costs no more than the accounts in it have positions.
-	CREATE OR REPLACE VIEW ledger.adl_position WITH (security_invoker = true) AS
-	SELECT v.book_id, v.account_id, v.instrument_id, a.owner_id,
-		   CASE WHEN v.qty > 0 THEN 'long' ELSE 'short' END AS side,
-		   v.qty, v.cost, v.kind, v.multiplier, v.mark_price, v.unrealized_pnl, v.maintenance_margin,
-		   c.equity, c.maintenance_margin AS account_maintenance,
-		   CASE WHEN v.mark_price IS NOT NULL
-				THEN risk.adl_rank_bitmex(v.cost + v.unrealized_pnl, v.cost, v.cost + v.unrealized_pnl - c.share) END AS bitmex,
-		   CASE WHEN v.mark_price IS NOT NULL
-				THEN risk.adl_rank_coinex(v.unrealized_pnl, v.cost, v.leverage) END AS coinex,
-		   CASE WHEN v.mark_price IS NOT NULL
-				THEN risk.adl_rank_pnl_equity(v.unrealized_pnl, c.equity) END AS pnl_equity,
-		   a.policy_code
-	  FROM ledger.position_value v
-	 CROSS JOIN LATERAL (
-		SELECT n.owner_id, n.policy_code, n.kind FROM ledger.account n
-		 WHERE n.book_id = v.book_id AND n.account_id = v.account_id
-		OFFSET 0) a
-	 CROSS JOIN LATERAL (
-		SELECT s.equity, s.maintenance_margin,
-			   CASE WHEN s.positions = 1 THEN s.equity
-					WHEN s.maintenance_margin > 0 THEN s.equity * v.maintenance_margin / s.maintenance_margin
-					ELSE s.equity * v.notional / nullif(s.notional, 0) END AS share
-		  FROM (SELECT count(*) AS positions, sum(o.maintenance_margin) AS maintenance_margin, sum(o.notional) AS notional,
-					   sum(o.unrealized_pnl)
-					   + (SELECT b.amount FROM ledger.balance b
-						   WHERE b.book_id = v.book_id AND b.slot = 0 AND b.account_id = v.account_id) AS equity
-				  FROM ledger.position_value o
-				 WHERE o.book_id = v.book_id AND o.account_id = v.account_id) s
-		OFFSET 0) c
-	 WHERE a.kind = 'trader';
+	ranked CONSTANT text := $ranked$
+		SELECT v.book_id, v.account_id, v.instrument_id, a.owner_id,
+			   CASE WHEN v.qty > 0 THEN 'long' ELSE 'short' END AS side,
+			   v.qty, v.cost, v.kind, v.multiplier, v.mark_price, v.unrealized_pnl, v.maintenance_margin,
+			   c.equity, c.maintenance_margin AS account_maintenance,
+			   CASE WHEN v.mark_price IS NOT NULL
+					THEN risk.adl_rank_bitmex(v.cost + v.unrealized_pnl, v.cost, v.cost + v.unrealized_pnl - c.share) END AS bitmex,
+			   CASE WHEN v.mark_price IS NOT NULL
+					THEN risk.adl_rank_coinex(v.unrealized_pnl, v.cost, v.leverage) END AS coinex,
+			   CASE WHEN v.mark_price IS NOT NULL
+					THEN risk.adl_rank_pnl_equity(v.unrealized_pnl, c.equity) END AS pnl_equity,
+			   a.policy_code
+		  FROM %1$s v
+		 CROSS JOIN LATERAL (
+			SELECT n.owner_id, n.policy_code, n.kind FROM ledger.account n
+			 WHERE n.book_id = v.book_id AND n.account_id = v.account_id
+			OFFSET 0) a
+		 CROSS JOIN LATERAL (
+			SELECT s.equity, s.maintenance_margin,
+				   CASE WHEN s.positions = 1 THEN s.equity
+						WHEN s.maintenance_margin > 0 THEN s.equity * v.maintenance_margin / s.maintenance_margin
+						ELSE s.equity * v.notional / nullif(s.notional, 0) END AS share
+			  FROM (SELECT count(*) AS positions, sum(o.maintenance_margin) AS maintenance_margin, sum(o.notional) AS notional,
+						   sum(o.unrealized_pnl)
+						   + (SELECT b.amount FROM ledger.balance b
+							   WHERE b.book_id = v.book_id AND b.slot = 0 AND b.account_id = v.account_id) AS equity
+					  FROM %1$s o
+					 WHERE o.book_id = v.book_id AND o.account_id = v.account_id) s
+			OFFSET 0) c
+		 WHERE a.kind = 'trader'$ranked$;
+BEGIN
+	EXECUTE 'CREATE OR REPLACE VIEW ledger.adl_position WITH (security_invoker = true) AS ' || format(ranked, 'ledger.position_value');
 	COMMENT ON VIEW ledger.adl_position IS
 		'Every open position of a trader with what its place in the queues of auto-deleveraging goes by: one score for each formula, NULL where there is none.';
 	COMMENT ON COLUMN ledger.adl_position.book_id IS 'The book.';
@@ -61,37 +63,38 @@ BEGIN
 	COMMENT ON COLUMN ledger.adl_position.pnl_equity IS 'risk.adl_rank_pnl_equity().';
 	COMMENT ON COLUMN ledger.adl_position.policy_code IS 'The policy of the account.';
 
-	-- Reads all rows, so that a place is a place among all, and shows those that
-	-- whoever asks may see.
-	CREATE OR REPLACE VIEW ledger.adl_queue WITH (security_barrier = true) AS
-	SELECT q.book_id, q.account_id, q.instrument_id, q.side, q.qty, q.formula, q.score, q.place AS rank, q.positions,
-		   (5 - (q.place - 1) * 5 / q.positions)::int AS lights
-	  FROM (SELECT p.*, y.formula,
-				   CASE y.formula WHEN 'bitmex' THEN p.bitmex WHEN 'coinex' THEN p.coinex ELSE p.pnl_equity END AS score,
-				   CASE y.formula WHEN 'bitmex' THEN p.bitmex_place WHEN 'coinex' THEN p.coinex_place
-						ELSE p.pnl_equity_place END AS place
-			  FROM (SELECT a.*,
-						   count(*) OVER (PARTITION BY a.book_id, a.instrument_id, a.side) AS positions,
-						   row_number() OVER (PARTITION BY a.book_id, a.instrument_id, a.side
-											  ORDER BY a.bitmex DESC NULLS LAST, a.account_id) AS bitmex_place,
-						   row_number() OVER (PARTITION BY a.book_id, a.instrument_id, a.side
-											  ORDER BY a.coinex DESC NULLS LAST, a.account_id) AS coinex_place,
-						   row_number() OVER (PARTITION BY a.book_id, a.instrument_id, a.side
-											  ORDER BY a.pnl_equity DESC NULLS LAST, a.account_id) AS pnl_equity_place
-					  FROM ledger.adl_position a) p
-			 CROSS JOIN LATERAL (
-				SELECT coalesce((SELECT y.adl_formula FROM ledger.policy y
-								  WHERE y.policy_code = p.policy_code AND y.effective_at <= clock_timestamp()
-								  ORDER BY y.version DESC LIMIT 1), 'bitmex') AS formula
-				OFFSET 0) y) q
-	 WHERE NOT row_security_active('ledger.account'::regclass)
-		OR EXISTS (SELECT FROM ledger.account o
-					WHERE o.book_id = q.book_id AND o.account_id = q.account_id AND o.owner_id = current_user)
-		OR EXISTS (SELECT FROM pg_roles r
-					WHERE r.rolname IN ('risk_reader', 'risk_writer', 'risk_operator', 'risk_owner')
-					  AND pg_has_role(current_user, r.oid, 'USAGE'));
+	-- A place is a place among all, so this one reads all rows, with the rights
+	-- of its owner, and shows those that whoever asks may see.  What another view
+	-- reads goes by who asks, even from within this one: its text is put in.
+	EXECUTE $queue$
+		CREATE OR REPLACE VIEW ledger.adl_queue WITH (security_barrier = true) AS
+		SELECT q.book_id, q.account_id, q.instrument_id, q.side, q.qty, q.formula, q.score, q.place AS rank, q.positions,
+			   (5 - (q.place - 1) * 5 / q.positions)::int AS lights
+		  FROM (SELECT p.*, y.formula,
+					   CASE y.formula WHEN 'bitmex' THEN p.bitmex WHEN 'coinex' THEN p.coinex ELSE p.pnl_equity END AS score,
+					   CASE y.formula WHEN 'bitmex' THEN p.bitmex_place WHEN 'coinex' THEN p.coinex_place
+							ELSE p.pnl_equity_place END AS place
+				  FROM (SELECT a.*,
+							   count(*) OVER (PARTITION BY a.book_id, a.instrument_id, a.side) AS positions,
+							   row_number() OVER (PARTITION BY a.book_id, a.instrument_id, a.side
+												  ORDER BY a.bitmex DESC NULLS LAST, a.account_id) AS bitmex_place,
+							   row_number() OVER (PARTITION BY a.book_id, a.instrument_id, a.side
+												  ORDER BY a.coinex DESC NULLS LAST, a.account_id) AS coinex_place,
+							   row_number() OVER (PARTITION BY a.book_id, a.instrument_id, a.side
+												  ORDER BY a.pnl_equity DESC NULLS LAST, a.account_id) AS pnl_equity_place
+						  FROM ($queue$ || format(ranked, format('(%s)', rtrim(pg_get_viewdef('ledger.position_value'::regclass), ';'))) || $queue$) a) p
+				 CROSS JOIN LATERAL (
+					SELECT coalesce((SELECT y.adl_formula FROM ledger.policy y
+									  WHERE y.policy_code = p.policy_code AND y.effective_at <= clock_timestamp()
+									  ORDER BY y.version DESC LIMIT 1), 'bitmex') AS formula
+					OFFSET 0) y) q
+		 WHERE NOT row_security_active('ledger.account'::regclass)
+			OR q.owner_id = current_user
+			OR EXISTS (SELECT FROM pg_roles r
+						WHERE r.rolname IN ('risk_reader', 'risk_writer', 'risk_operator', 'risk_owner')
+						  AND pg_has_role(current_user, r.oid, 'USAGE'))$queue$;
 	COMMENT ON VIEW ledger.adl_queue IS
-		'Where every open position of a trader stands in the queue of auto-deleveraging of its instrument and side, by the formula of the policy of its account. Whose accounts are bankrupt on the other side takes from the front of it. Under row policies each sees the own positions, at their places among all.';
+		'Where every open position of a trader stands in the queue of auto-deleveraging of its instrument and side, by the formula of the policy of its account. When an account on the other side is bankrupt, positions are closed from the front of it. Under row policies everybody sees the own positions, at their places among all.';
 	COMMENT ON COLUMN ledger.adl_queue.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.adl_queue.account_id IS 'The account.';
 	COMMENT ON COLUMN ledger.adl_queue.instrument_id IS 'The instrument.';
