@@ -36,6 +36,7 @@ OBJS = \
 	src/margin.o \
 	src/leverage.o \
 	src/wiring.o \
+	src/retention.o \
 	src/trigger_rows.o \
 	src/idempotency.o \
 	src/guard.o \
@@ -53,6 +54,7 @@ OBJS = \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
+	src/recourse.o \
 	src/transfer.o \
 	src/hold.o \
 	src/batch.o \
@@ -82,6 +84,9 @@ SQL_PARTS = \
 	sql/policy.sql \
 	sql/tables.sql \
 	sql/shortfall_tables.sql \
+	sql/freeze.sql \
+	sql/recourse.sql \
+	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
@@ -103,6 +108,7 @@ SQL_PARTS = \
 	sql/statement.sql \
 	sql/seal.sql \
 	sql/adl_queue.sql \
+	sql/retention.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \

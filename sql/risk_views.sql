@@ -327,6 +327,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee.';
 
 	PERFORM risk.create_collateral_views();
+	PERFORM risk.create_recourse_views();
 
 	-- What a margin group counts for an account is asked of accounts in groups
 	-- only; src/collateral.c reckons alike.
@@ -348,7 +349,7 @@ BEGIN
 										 r.liquidation_trigger), false) AND r.stale = 0 AS liquidatable,
 		   e.collateral, e.group_equity, e.group_requirement,
 		   trim_scale(risk.margin_level(e.group_equity, e.group_requirement)) AS group_level,
-		   r.holds
+		   r.holds, r.overdue_debt
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -369,7 +370,9 @@ BEGIN
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
 							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,
 				   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
-							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds
+							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds,
+				   coalesce((SELECT sum(d.overdue) FROM ledger.open_debt d
+							  WHERE d.book_id = a.book_id AND d.account_id = a.account_id), 0) AS overdue_debt
 			  FROM ledger.account a
 			 CROSS JOIN LATERAL (
 				SELECT n.amount, n.floor FROM ledger.balance n
@@ -391,7 +394,7 @@ BEGIN
 		 WHERE m.book_id = r.book_id AND m.owner_id = r.owner_id
 		OFFSET 0) g ON r.in_group
 	 CROSS JOIN LATERAL (
-		SELECT r.balance + r.unrealized_pnl AS equity,
+		SELECT r.balance + r.unrealized_pnl - r.overdue_debt AS equity,
 			   r.maintenance_margin + r.liquidation_fee AS requirement,
 			   w.withdrawable,
 			   CASE WHEN r.in_group
@@ -416,7 +419,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.status IS 'State of the account.';
 	COMMENT ON COLUMN ledger.account_risk.balance IS 'What the venue owes the holder, over all slots.';
 	COMMENT ON COLUMN ledger.account_risk.unrealized_pnl IS 'Profit (above zero) or loss of the open positions at the mark.';
-	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
+	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl - overdue_debt.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
@@ -427,6 +430,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.holds IS 'What the open holds of the account keep.';
+	COMMENT ON COLUMN ledger.account_risk.overdue_debt IS 'What the account owes and should have paid, see ledger.open_debt.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_fee IS 'Sum over the open positions, before it is rounded to be charged.';

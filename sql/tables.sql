@@ -270,6 +270,8 @@ BEGIN
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
 		in_group boolean NOT NULL DEFAULT false,
+		status_since timestamptz,
+		unfrozen_status text,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
 		CONSTRAINT isolated_account_has_parent_and_instrument
@@ -305,6 +307,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
+	COMMENT ON COLUMN ledger.account.status_since IS 'Since when the status holds; NULL: it never changed. Set by the database.';
+	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.balance (
@@ -432,7 +436,7 @@ BEGIN
 			CHECK (effective_at >= '0001-01-01 UTC' AND effective_at < '10000-01-01 UTC'),
 		accounts bigint[] NOT NULL,
 		amounts numeric[] NOT NULL,
-		kind text NOT NULL DEFAULT 'journal' CHECK (kind IN ('journal', 'adjustment')),
+		kind text NOT NULL DEFAULT 'journal' CHECK (kind IN ('journal', 'adjustment', 'repayment', 'waiver')),
 		idempotency_key text,
 		metadata jsonb NOT NULL DEFAULT '{}',
 		who text NOT NULL DEFAULT session_user,
@@ -450,7 +454,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.journal.effective_at IS 'When it counts from, for statements; NULL: when it was posted.';
 	COMMENT ON COLUMN ledger.journal.accounts IS 'The account of each leg: two legs or more. An account may have several, each makes an entry.';
 	COMMENT ON COLUMN ledger.journal.amounts IS 'What each account gets (above zero) or gives, in units of its asset; never zero.';
-	COMMENT ON COLUMN ledger.journal.kind IS 'journal: a choice, refused (23514) when an account cannot spare what its legs together take out of it; adjustment: a fact, whose shortfall is never the insurance fund''s, and which does not move money between traders.';
+	COMMENT ON COLUMN ledger.journal.kind IS 'journal: a choice, refused (23514) when an account cannot spare what its legs together take out of it; adjustment: a fact, whose shortfall is never the insurance fund''s, and which does not move money between traders; repayment and waiver are made by the functions for debts.';
 	COMMENT ON COLUMN ledger.journal.idempotency_key IS 'A key that makes it be posted once; NULL: none.';
 	COMMENT ON COLUMN ledger.journal.metadata IS 'Anything that the caller wants to keep with it.';
 	COMMENT ON COLUMN ledger.journal.who IS 'Who inserted it; set by the database.';

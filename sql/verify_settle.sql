@@ -16,44 +16,52 @@ SET jit = off
 AS $function$
 #variable_conflict use_column
 BEGIN
-	-- What suspense paid for a shortfall has been paid onto it, or stands open;
-	-- and so it is in all, by the entries.
+	-- What suspense paid for a shortfall has been paid onto it, was repaid by the
+	-- account itself, or stands open; and so it is in all, by the entries.
 	RETURN QUERY
+	WITH part AS (
+		SELECT r.book_id, r.asset_code, r.shortfall_id, r.amount AS paid, 0 AS returned, 0 AS repaid, 0 AS remaining
+		  FROM ledger.reset r
+		 WHERE r.stage = 'suspense'
+		   AND (check_suspense.book_id IS NULL OR r.book_id = check_suspense.book_id)
+		UNION ALL
+		SELECT y.book_id, y.asset_code, y.shortfall_id, 0, y.amount, 0, 0
+		  FROM ledger.shortfall_payment y
+		 WHERE check_suspense.book_id IS NULL OR y.book_id = check_suspense.book_id
+		UNION ALL
+		SELECT y.book_id, r.asset_code, r.shortfall_id, 0, 0, y.amount, 0
+		  FROM ledger.repayment y
+		  JOIN ledger.reset r ON r.book_id = y.book_id AND r.reset_id = y.reset_id
+		 WHERE y.stage = 'suspense'
+		   AND (check_suspense.book_id IS NULL OR y.book_id = check_suspense.book_id)
+		UNION ALL
+		SELECT o.book_id, o.asset_code, o.shortfall_id, 0, 0, 0, o.remaining
+		  FROM ledger.open_shortfall o
+		 WHERE check_suspense.book_id IS NULL OR o.book_id = check_suspense.book_id
+	)
 	SELECT 'suspense', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n, f.offender
 			  FROM (SELECT u.book_id, u.shortfall_id,
-						   format('book %s, shortfall %s: suspense paid %s, of which %s came back and %s stand open',
-								  u.book_id, u.shortfall_id, sum(u.paid), sum(u.returned), sum(u.remaining)) AS offender
-					  FROM (SELECT r.book_id, r.shortfall_id, r.amount AS paid, 0 AS returned, 0 AS remaining
-							  FROM ledger.reset r
-							 WHERE r.stage = 'suspense'
-							   AND (check_suspense.book_id IS NULL OR r.book_id = check_suspense.book_id)
-							UNION ALL
-							SELECT y.book_id, y.shortfall_id, 0, y.amount, 0
-							  FROM ledger.shortfall_payment y
-							 WHERE check_suspense.book_id IS NULL OR y.book_id = check_suspense.book_id
-							UNION ALL
-							SELECT o.book_id, o.shortfall_id, 0, 0, o.remaining
-							  FROM ledger.open_shortfall o
-							 WHERE check_suspense.book_id IS NULL OR o.book_id = check_suspense.book_id) u
+						   format('book %s, shortfall %s: suspense paid %s, of which %s came back, %s were repaid and %s stand open',
+								  u.book_id, u.shortfall_id, sum(u.paid), sum(u.returned), sum(u.repaid), sum(u.remaining)) AS offender
+					  FROM part u
 					 GROUP BY u.book_id, u.shortfall_id
-					HAVING sum(u.paid) <> sum(u.returned) + sum(u.remaining)
+					HAVING sum(u.paid) - sum(u.returned) - sum(u.remaining) NOT BETWEEN 0 AND sum(u.repaid)
 					UNION ALL
 					SELECT u.book_id, 0,
-						   format('book %s, asset %s: entries of suspense are %s, and %s stand open',
-								  u.book_id, u.asset_code, sum(u.entries), sum(u.remaining))
-					  FROM (SELECT a.book_id, a.asset_code, e.amount AS entries, 0 AS remaining
+						   format('book %s, asset %s: entries of suspense are %s, expected %s', u.book_id, u.asset_code,
+								  sum(u.entries), sum(u.due))
+					  FROM (SELECT a.book_id, a.asset_code, e.amount AS entries, 0 AS due
 							  FROM ledger.account a
 							  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
 							 WHERE a.kind = 'suspense'
-							   AND e.kind IN ('reset', 'adl_gain', 'loss_share', 'shortfall_payment')
+							   AND e.kind IN ('reset', 'adl_gain', 'loss_share', 'shortfall_payment', 'repayment')
 							   AND (check_suspense.book_id IS NULL OR a.book_id = check_suspense.book_id)
 							UNION ALL
-							SELECT o.book_id, o.asset_code, 0, o.remaining
-							  FROM ledger.open_shortfall o
-							 WHERE check_suspense.book_id IS NULL OR o.book_id = check_suspense.book_id) u
+							SELECT p.book_id, p.asset_code, 0, p.returned + p.repaid - p.paid
+							  FROM part p) u
 					 GROUP BY u.book_id, u.asset_code
-					HAVING sum(u.entries) + sum(u.remaining) <> 0) f
+					HAVING sum(u.entries) <> sum(u.due)) f
 			 ORDER BY f.book_id, f.shortfall_id, f.offender
 			 LIMIT 1) v;
 
@@ -103,6 +111,7 @@ BEGIN
 	-- Each is two trades of kind adl, against what was taken over and at its
 	-- bankruptcy price, not more of it than was taken over, and there are no
 	-- other such trades.  The gain, but of inverse contracts, is computed again.
+	-- What was taken over before the books were cut off may be gone.
 	RETURN QUERY
 	SELECT 'deleveragings', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
@@ -111,7 +120,9 @@ BEGIN
 						   format('account %s traded %s at %s, expected %s at %s', u.account_id, sum(u.found), max(u.price),
 								  sum(u.due), max(u.due_price)) AS fault
 					  FROM (SELECT d.book_id, d.execution_id, d.instrument_id, l.account_id, l.trade_id,
-								   sign(k.qty) * l.side * d.qty AS due, d.price AS due_price, 1 AS legs,
+								   coalesce(sign(k.qty), (SELECT CASE t.side WHEN 'buy' THEN 1 ELSE -1 END FROM ledger.trade t
+																   WHERE t.book_id = d.book_id AND t.trade_id = d.trade_id))
+								   * l.side * d.qty AS due, d.price AS due_price, 1 AS legs,
 								   0 AS found, NULL::numeric AS price, 0 AS trades
 							  FROM ledger.deleveraging d
 							  LEFT JOIN ledger.takeover k ON k.book_id = d.book_id AND k.takeover_id = d.takeover_id
@@ -129,7 +140,8 @@ BEGIN
 						OR max(u.price) IS DISTINCT FROM max(u.due_price)
 					UNION ALL
 					SELECT d.book_id, d.execution_id,
-						   CASE WHEN (k.liquidity_account, k.instrument_id) IS DISTINCT FROM (d.liquidity_account, d.instrument_id)
+						   CASE WHEN k.takeover_id IS NULL AND EXISTS (SELECT FROM ledger.checkpoint c WHERE c.book_id = d.book_id) THEN NULL
+								WHEN (k.liquidity_account, k.instrument_id) IS DISTINCT FROM (d.liquidity_account, d.instrument_id)
 									 OR d.shortfall_id IS DISTINCT FROM k.shortfall_id
 								THEN format('it is not of takeover %s', d.takeover_id)
 								WHEN abs(d.price - k.bankruptcy_price) < 1e-18 IS NOT TRUE

@@ -16,6 +16,9 @@ SET row_security = off
 SET jit = off
 AS $function$
 #variable_conflict use_column
+DECLARE
+	-- the last instant of which trades went, all before it
+	opening_at timestamptz := (SELECT max(k.before) FROM ledger.checkpoint k)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond';
 BEGIN
 	-- A fee is what the trade says.  What could not be paid of the fees of an
 	-- account comes back to it in one entry, for the last of these trades.
@@ -155,7 +158,8 @@ BEGIN
 
 	-- What took part in a funding, at once or late, is the position that the
 	-- trades executed before it make.  Each position lasts from one trade to
-	-- the next, and the fundings in between are looked up.
+	-- the next, and the fundings in between are looked up.  A checkpoint has the
+	-- position for fundings after it, and what it left open of those before.
 	RETURN QUERY
 	SELECT 'funded_positions', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
@@ -163,10 +167,18 @@ BEGIN
 						  u.book_id, u.funding_id, u.account_id, sum(u.found), sum(u.due)) AS offender
 			  FROM (SELECT h.book_id, g.funding_id, h.account_id, h.qty AS due, 0 AS found
 					  FROM (SELECT t.book_id, t.instrument_id, t.account_id, t.executed_at,
-								   sum(CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END) OVER held AS qty,
+								   sum(t.qty) OVER held AS qty,
 								   lead(t.executed_at, 1, 'infinity'::timestamptz) OVER held AS until
-							  FROM ledger.trade t
-							 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+							  FROM (SELECT t.book_id, t.instrument_id, t.account_id, t.executed_at, t.trade_id,
+										   CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty
+									  FROM ledger.trade t
+									 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+									UNION ALL
+									(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id)
+											o.book_id, o.instrument_id, o.account_id, opening_at, 0, o.qty
+									   FROM ledger.checkpoint_position o
+									  WHERE check_trades.book_id IS NULL OR o.book_id = check_trades.book_id
+									  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) t
 							WINDOW held AS (PARTITION BY t.book_id, t.instrument_id, t.account_id
 											ORDER BY t.executed_at, t.trade_id
 											ROWS UNBOUNDED PRECEDING)) h
@@ -176,7 +188,13 @@ BEGIN
 					UNION ALL
 					SELECT p.book_id, p.funding_id, p.account_id, 0, p.qty
 					  FROM ledger.funding_payment p
-					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id) u
+					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+					UNION ALL
+					(SELECT DISTINCT ON (o.book_id, o.id, o.account_id) o.book_id, o.id, o.account_id, o.amount, 0
+					   FROM ledger.checkpoint_cause o
+					  WHERE o.kind = 'funding'
+						AND (check_trades.book_id IS NULL OR o.book_id = check_trades.book_id)
+					  ORDER BY o.book_id, o.id, o.account_id, o.checkpoint_id DESC)) u
 			 GROUP BY u.book_id, u.funding_id, u.account_id
 			HAVING sum(u.due) <> sum(u.found)
 			 ORDER BY u.book_id, u.funding_id, u.account_id
@@ -265,6 +283,80 @@ BEGIN
 					   AND (check_trades.book_id IS NULL OR o.book_id = check_trades.book_id)) f
 			 WHERE f.fault IS NOT NULL
 			 ORDER BY f.book_id, f.shortfall_id, f.fault
+			 LIMIT 1) v;
+
+	-- A debt is what the shortfall says, and has been paid and waived as the rows
+	-- say; nobody gets back more than he paid.
+	RETURN QUERY
+	SELECT 'debts', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, format('book %s, debt %s: %s', f.book_id, f.debt_id, f.fault) AS offender
+			  FROM (SELECT d.book_id, d.debt_id,
+						   CASE WHEN s.amount IS DISTINCT FROM d.principal OR s.account_id IS DISTINCT FROM d.account_id
+								THEN format('%s of account %s, shortfall %s is %s of account %s', d.principal, d.account_id,
+											d.shortfall_id, s.amount, s.account_id)
+								WHEN d.repaid <> y.repaid THEN format('%s are repaid, the rows say %s', d.repaid, y.repaid)
+								WHEN d.waived <> w.waived THEN format('%s are waived, the rows say %s', d.waived, w.waived)
+								WHEN i.paid > d.repaid + d.waived THEN format('%s of the instalments are paid, of the debt %s', i.paid, d.repaid + d.waived)
+						   END AS fault
+					  FROM ledger.debt d
+					  LEFT JOIN ledger.shortfall s ON s.book_id = d.book_id AND s.shortfall_id = d.shortfall_id
+					 CROSS JOIN LATERAL (SELECT coalesce(sum(r.amount), 0) AS repaid FROM ledger.repayment r
+										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) y
+					 CROSS JOIN LATERAL (SELECT coalesce(sum(r.amount), 0) AS waived FROM ledger.waiver r
+										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) w
+					 CROSS JOIN LATERAL (SELECT coalesce(sum(n.paid), 0) AS paid FROM ledger.instalment n
+										  WHERE n.book_id = d.book_id AND n.debt_id = d.debt_id) i
+					 WHERE check_trades.book_id IS NULL OR d.book_id = check_trades.book_id
+					UNION ALL
+					SELECT s.book_id, 0, format('shortfall %s of account %s has none, and its policy wants one', s.shortfall_id, s.account_id)
+					  FROM ledger.shortfall s
+					  JOIN ledger.policy p ON p.policy_code = s.policy_code AND p.version = s.policy_version AND p.recourse = 'debt'
+					 WHERE s.account_id > 0
+					   AND NOT EXISTS (SELECT FROM ledger.debt d WHERE d.book_id = s.book_id AND d.shortfall_id = s.shortfall_id)
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT y.book_id, y.debt_id, format('reset %s paid %s and got back %s', y.reset_id, max(r.amount), sum(y.amount))
+					  FROM ledger.repayment y
+					  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
+					  LEFT JOIN ledger.reset r ON r.book_id = y.book_id AND r.reset_id = y.reset_id AND r.shortfall_id = d.shortfall_id
+											  AND r.payer_account = y.payee_account
+					 WHERE y.reset_id IS NOT NULL
+					   AND (check_trades.book_id IS NULL OR y.book_id = check_trades.book_id)
+					 GROUP BY y.book_id, y.debt_id, y.reset_id
+					HAVING sum(y.amount) > max(r.amount) IS NOT FALSE
+					UNION ALL
+					-- each journal pays out what the rows say
+					SELECT u.book_id, max(u.debt_id), format('journal %s pays %s to account %s, the rows say %s', u.journal_id, sum(u.paid), u.account_id, sum(u.due))
+					  FROM (SELECT j.book_id, j.journal_id, (j.metadata->>'debt_id')::bigint AS debt_id, l.account_id, l.amount AS paid, 0 AS due
+							  FROM ledger.journal j
+							 CROSS JOIN LATERAL unnest(j.accounts, j.amounts) AS l(account_id, amount)
+							 WHERE j.kind = 'repayment'
+							   AND (check_trades.book_id IS NULL OR j.book_id = check_trades.book_id)
+							UNION ALL
+							SELECT y.book_id, y.journal_id, y.debt_id, l.account_id, 0, l.amount
+							  FROM ledger.repayment y
+							  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
+							 CROSS JOIN LATERAL (VALUES (y.payee_account, y.amount), (d.account_id, -y.amount)) AS l(account_id, amount)
+							 WHERE check_trades.book_id IS NULL OR y.book_id = check_trades.book_id) u
+					 GROUP BY u.book_id, u.journal_id, u.account_id
+					HAVING sum(u.paid) <> sum(u.due)) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.debt_id, f.fault
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'freezes', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s is %s: %s', a.book_id, a.account_id, a.status,
+						  CASE a.status WHEN 'frozen' THEN 'no freeze is open' ELSE format('freeze %s is open', min(f.freeze_id)) END) AS offender
+			  FROM ledger.account a
+			  LEFT JOIN ledger.freeze f ON f.book_id = a.book_id AND f.lifted_at IS NULL
+									   AND (f.account_id = a.account_id OR f.owner_id = a.owner_id)
+			 WHERE a.kind = 'trader' AND a.status <> 'closed'
+			   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
+			 GROUP BY a.book_id, a.account_id, a.status
+			HAVING (a.status = 'frozen') <> (count(f.freeze_id) > 0)
+			 ORDER BY a.book_id, a.account_id
 			 LIMIT 1) v;
 
 	-- A takeover is two trades of its kind, and there are no others.
@@ -368,6 +460,12 @@ BEGIN
 		  FROM ledger.settlement s
 		 WHERE s.execution_id IS NULL
 		   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+		UNION ALL
+		(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id)
+				o.book_id, o.account_id, o.instrument_id, 0, 0, 0, o.qty, o.trades, o.cost
+		   FROM ledger.checkpoint_position o
+		  WHERE check_trades.book_id IS NULL OR o.book_id = check_trades.book_id
+		  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)
 	), wrong AS MATERIALIZED (
 		SELECT s.book_id, s.account_id, s.instrument_id,
 			   sum(s.qty) AS qty, sum(s.trades) AS trades, sum(s.cost) AS cost,
@@ -445,10 +543,15 @@ BEGIN
 					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
 					UNION ALL
 					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
-					  FROM ledger.settlement s
+					  FROM (SELECT s.book_id, s.instrument_id, s.amount
+							  FROM ledger.settlement s
+							 WHERE s.kind = 'residue'
+							UNION ALL
+							(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id) o.book_id, o.instrument_id, o.residue
+							   FROM ledger.checkpoint_position o
+							  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) s
 					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
-					 WHERE s.kind = 'residue'
-					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+					 WHERE check_trades.book_id IS NULL OR s.book_id = check_trades.book_id) u
 			 GROUP BY u.book_id, u.asset_code
 			HAVING sum(u.balance) <> sum(u.residue) - sum(u.cost)
 			 ORDER BY u.book_id, u.asset_code
@@ -482,7 +585,14 @@ BEGIN
 					SELECT s.book_id, s.instrument_id, 0, 0, s.amount
 					  FROM ledger.settlement s
 					 WHERE s.kind = 'residue'
-					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+					UNION ALL
+					-- the entries that went were the residues less the costs that went
+					(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id)
+							o.book_id, o.instrument_id, o.residue - o.cost, 0, o.residue
+					   FROM ledger.checkpoint_position o
+					  WHERE check_trades.book_id IS NULL OR o.book_id = check_trades.book_id
+					  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) u
 			 GROUP BY u.book_id, u.instrument_id
 			HAVING sum(u.entries) <> sum(u.residue) - sum(u.cost)
 			 ORDER BY u.book_id, u.instrument_id
@@ -513,10 +623,15 @@ BEGIN
 					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
 					UNION ALL
 					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
-					  FROM ledger.settlement s
+					  FROM (SELECT s.book_id, s.instrument_id, s.amount
+							  FROM ledger.settlement s
+							 WHERE s.kind = 'residue'
+							UNION ALL
+							(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id) o.book_id, o.instrument_id, o.residue
+							   FROM ledger.checkpoint_position o
+							  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) s
 					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
-					 WHERE s.kind = 'residue'
-					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+					 WHERE check_trades.book_id IS NULL OR s.book_id = check_trades.book_id) u
 			 GROUP BY u.book_id, u.asset_code
 			HAVING sum(u.equity) + sum(u.outside) + sum(u.residue) <> 0
 			 ORDER BY u.book_id, u.asset_code

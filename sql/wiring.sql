@@ -61,6 +61,8 @@ BEGIN
 		shortfall date,
 		open_shortfall bigint,
 		takeover date,
+		checkpoint int,
+		checkpoint_balance int,
 		shortfall_payment date,
 		deleveraging date,
 		CONSTRAINT wiring_is_empty CHECK (false),
@@ -102,6 +104,8 @@ BEGIN
 		FOREIGN KEY (book_id, row_id, shortfall) REFERENCES ledger.shortfall,
 		FOREIGN KEY (book_id, open_shortfall) REFERENCES ledger.open_shortfall,
 		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover,
+		FOREIGN KEY (book_id, checkpoint) REFERENCES ledger.checkpoint,
+		FOREIGN KEY (book_id, slot, account_id, checkpoint_balance) REFERENCES ledger.checkpoint_balance,
 		FOREIGN KEY (book_id, row_id, shortfall_payment) REFERENCES ledger.shortfall_payment,
 		FOREIGN KEY (book_id, row_id, deleveraging) REFERENCES ledger.deleveraging
 	);

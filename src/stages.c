@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "recourse.h"
 #include "stages.h"
 
 /* Pays what it can of one deficit; false: what is left is placed after the commit. */
@@ -42,7 +43,8 @@ static const struct
 #define MAX_PAYMENTS	3
 
 static const LedgerStatement read_policies = {
-	"SELECT DISTINCT ON (p.policy_code) p.policy_code, p.version, array_to_string(p.stages, ' ')"
+	"SELECT DISTINCT ON (p.policy_code) p.policy_code, p.version, array_to_string(p.stages, ' '),"
+	" p.recourse = 'debt'"
 	" FROM {policy} p WHERE p.policy_code = ANY ($1) AND p.effective_at <= clock_timestamp()"
 	" ORDER BY p.policy_code, p.version DESC",
 	1, {TEXTARRAYOID}
@@ -124,6 +126,7 @@ stages_read(Waterfall *waterfall)
 		char	   *code = result_text(row, 1);
 		int			version = result_int32(row, 2);
 		char	   *list = result_text(row, 3);
+		bool		recourse = result_bool(row, 4);
 		char	  **names = palloc0(sizeof(char *) * (strlen(list) / 2 + 2));
 		int			count = 0;
 
@@ -134,6 +137,7 @@ stages_read(Waterfall *waterfall)
 			{
 				waterfall->deficits[i].stages = names;
 				waterfall->deficits[i].policy_version = version;
+				waterfall->deficits[i].recourse = recourse;
 			}
 	}
 	waterfall->payments = palloc(sizeof(Payment) * n * MAX_PAYMENTS);
@@ -308,6 +312,21 @@ write_shortfalls(Waterfall *waterfall)
 		paid[i]->shortfall_id = result_int64(i, 1);
 }
 
+/* What was paid for accounts of traders whose policy asks it back. */
+static void
+claim_debts(Waterfall *waterfall)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * waterfall->ndeficits);
+	int			n = 0;
+
+	for (int i = 0; i < waterfall->ndeficits; i++)
+		if (waterfall->deficits[i].recourse && waterfall->deficits[i].shortfall_id != 0 &&
+			waterfall->deficits[i].account->kind == ACCOUNT_TRADER)
+			ids[n++] = Int64GetDatum(waterfall->deficits[i].shortfall_id);
+	if (n > 0)
+		recourse_claim(waterfall->wiring, waterfall->book_id, ids, n);
+}
+
 /*
  * stages_write
  *		A row of shortfall for each deficit, one of reset for each payment, the
@@ -363,4 +382,5 @@ stages_write(Waterfall *waterfall)
 	if (is_open)
 		wiring_write(waterfall->wiring, &open_shortfalls, values);
 	wiring_write(waterfall->wiring, &insert_reset_events, values);
+	claim_debts(waterfall);
 }

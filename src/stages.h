@@ -16,6 +16,7 @@ typedef struct Deficit
 
 	char	  **stages;			/* of its policy, ended by NULL */
 	int			policy_version;
+	bool		recourse;		/* what others pay is owed */
 
 	int64		cause;			/* of the entry that crossed the floor */
 	const char *cause_kind;		/* trade, funding, exchange or transfer */

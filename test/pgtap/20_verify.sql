@@ -78,10 +78,17 @@ INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, 
 VALUES (2, 21, 1, 'sell', 1, 90, 23), (2, 23, 1, 'buy', 1, 90, 23);
 DO $$ BEGIN PERFORM risk.settle(2); END $$;
 
+-- debts: one paid in part and waived in part, one agreed on
+INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('debtor', '{own,receivable}', 'debt');
+INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (10, 'USDT', 'debtor');
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (10, 2, 'buy', 1, 150, 11), (2, 2, 'sell', 1, 150, 11), (10, 2, 'sell', 1, 140, 12), (2, 2, 'buy', 1, 140, 12);
+DO $$ BEGIN PERFORM risk.deposit(10, 3), risk.waive(1, 2, 'small'), risk.plan_instalments(1, 5, now(), '1 day'); END $$;
+
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
-SELECT is((SELECT count(*) FROM ledger.reset WHERE book_id = 1), 3::bigint, 'there is a reset by two payers, and one by suspense');
+SELECT is((SELECT count(*) FROM ledger.reset WHERE book_id = 1), 4::bigint, 'there is a reset by two payers, and others');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
 		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
@@ -118,7 +125,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('slots', 'DELETE FROM ledger.balance WHERE account_id = 2', 'account 2'),
 	('slots', 'UPDATE ledger.balance SET floor = NULL WHERE account_id = 2', 'account 2'),
 	('slots', 'INSERT INTO ledger.balance (book_id, slot, account_id) VALUES (1, 1, 2)', 'account 2'),
-	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (19, ''USDT'')', 'account 19'),
+	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (99, ''USDT'')', 'account 99'),
 	('slots', 'UPDATE ledger.balance SET floor = 0 WHERE slot > 0', 'only slot 0'),
 	('contiguous_seq', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 1', 'account 2, slot 0, seq 2: expected seq 1'),
 	('contiguous_seq', 'UPDATE ledger.entry SET seq = seq + 100 WHERE account_id = 2 AND seq = 2', 'account 2'),
@@ -180,6 +187,15 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('shortfalls', 'UPDATE ledger.reset SET stage = ''receivable'' WHERE stage = ''house''', 'knows {own,fund,house}'),
 	('shortfalls', 'UPDATE ledger.open_shortfall SET remaining = remaining + 1', '8.00 stand open, suspense paid 7.00'),
 	('shortfalls', 'UPDATE ledger.open_shortfall SET shortfall_id = shortfall_id + 1', 'there is none'),
+	('debts', 'UPDATE ledger.debt SET principal = principal + 1', 'shortfall'),
+	('debts', 'UPDATE ledger.debt SET repaid = repaid + 1', 'are repaid, the rows say 3.00'),
+	('debts', 'UPDATE ledger.debt SET waived = waived + 1', 'are waived, the rows say 2'),
+	('debts', 'UPDATE ledger.instalment SET paid = amount', 'of the instalments are paid'),
+	('debts', 'DELETE FROM ledger.instalment; DELETE FROM ledger.repayment; DELETE FROM ledger.waiver; DELETE FROM ledger.debt', 'wants one'),
+	('debts', 'UPDATE ledger.repayment SET payee_account = -1', 'got back'),
+	('debts', 'UPDATE ledger.repayment SET amount = amount + 1', 'rows say'),
+	('freezes', 'UPDATE ledger.freeze SET lifted_at = now(), lifted_by = ''nobody''', 'no freeze is open'),
+	('freezes', 'UPDATE ledger.account SET status = ''active'' WHERE account_id = 10', 'is open'),
 	('takeovers', 'DELETE FROM ledger.takeover', 'expected 0'),
 	('takeovers', 'UPDATE ledger.takeover SET qty = qty * 2', 'instrument 2'),
 	('takeovers', 'UPDATE ledger.takeover SET price = price + 1', 'at 151'),
@@ -243,6 +259,8 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('sealed_entries', 'UPDATE ledger.entry SET effective_at = effective_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
+	('checkpoints', 'INSERT INTO ledger.checkpoint VALUES (1, 1, ''2000-01-01'', ''2000-01-03'', NULL, NULL, 0, NULL, 0, NULL, ''{}'', '''', ''nobody'')', 'book 1, checkpoint 1: its event is missing'),
+	('checkpoints', 'INSERT INTO ledger.checkpoint_balance VALUES (1, 0, 2, 1, 1, ''2000-01-01'', 5, NULL, NULL)', 'book 1, checkpoint 1: missing, rows of it are there'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
 	('suspense', 'DELETE FROM ledger.shortfall_payment WHERE stage = ''fund''', 'suspense paid 29'),
 	('suspense', 'UPDATE ledger.open_shortfall SET remaining = remaining - 1', 'stand open'),
