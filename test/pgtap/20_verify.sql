@@ -83,7 +83,7 @@ INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('debtor', '{ow
 INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (10, 'USDT', 'debtor');
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (10, 2, 'buy', 1, 150, 11), (2, 2, 'sell', 1, 150, 11), (10, 2, 'sell', 1, 140, 12), (2, 2, 'buy', 1, 140, 12);
-DO $$ BEGIN PERFORM risk.deposit(10, 3), risk.waive(1, 2, 'small'), risk.plan_instalments(1, 5, now(), '1 day'); END $$;
+DO $$ BEGIN PERFORM risk.deposit(10, 3); PERFORM risk.waive(1, 2, 'small'); PERFORM risk.plan_instalments(1, 5, now(), '1 day'); END $$;
 
 BEGIN;
 SELECT no_plan();
@@ -137,10 +137,10 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('transfers', 'UPDATE ledger.transfer SET to_account = 3 WHERE to_account = 2', 'account 2'),
 	('transfers', 'UPDATE ledger.transfer SET kind = ''correction'' WHERE to_account = 2', 'correction'),
 	('transfers', 'DELETE FROM ledger.transfer WHERE to_account = 2', 'deposit 2, account'),
-	('journals', 'UPDATE ledger.journal SET amounts = ''{-3,2,1}''', 'journal 1, account 2'),
-	('journals', 'UPDATE ledger.journal SET accounts = ''{2,3,2}''', 'journal 1, account 3'),
-	('journals', 'UPDATE ledger.journal SET kind = ''adjustment''', 'journal 1, account'),
-	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}''', 'journal 1: its legs in USDT sum to -0.5'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-3,2,1}'' WHERE journal_id = 1', 'journal 1, account 2'),
+	('journals', 'UPDATE ledger.journal SET accounts = ''{2,3,2}'' WHERE journal_id = 1', 'journal 1, account 3'),
+	('journals', 'UPDATE ledger.journal SET kind = ''adjustment'' WHERE journal_id = 1', 'journal 1, account'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}'' WHERE journal_id = 1', 'journal 1: its legs in USDT sum to -0.5'),
 	('journals', 'DELETE FROM ledger.journal', 'expected 0 in 0'),
 	('reversals', 'UPDATE ledger.reversal SET original_id = 2, original_kind = ''transfer''', 'reversal 1, account'),
 	('reversals', 'DELETE FROM ledger.reversal', 'reversal 1, account 2: 1.00 in 2 entries, expected 0 in 0'),
