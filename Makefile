@@ -31,6 +31,7 @@ OBJS = \
 	src/margin_sql.o \
 	src/account_sql.o \
 	src/leverage_sql.o \
+	src/replay_sql.o \
 	src/collateral_sql.o \
 	src/ranks_sql.o \
 	src/margin.o \
@@ -87,6 +88,7 @@ SQL_PARTS = \
 	sql/shortfall_tables.sql \
 	sql/freeze.sql \
 	sql/recourse.sql \
+	sql/bust.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
 	sql/wiring.sql \

@@ -41,7 +41,7 @@ AS $function$
 		 $$CASE t.trade_id WHEN 0 THEN 'funding' ELSE 'execution' END$$,
 		 'CASE t.trade_id WHEN 0 THEN t.funding_id ELSE d.execution_id END', 'f.funding_at >= $2'),
 		('entry',
-		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin')
+		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'bust_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin')
 			AND d.book_id = t.book_id AND d.trade_id = t.cause
 		  LEFT JOIN ledger.reset s ON t.kind = 'reset' AND s.book_id = t.book_id AND s.reset_id = t.cause
 		  LEFT JOIN ledger.shortfall_payment y ON t.kind IN ('adl_gain', 'loss_share', 'shortfall_payment')
@@ -181,9 +181,9 @@ BEGIN
 										  * ('1e-' || a.scale + 8)::numeric END AS value) v
 		UNION ALL
 		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, e.sign * e.amount, 0
-		  FROM (SELECT 1 AS sign, e.* FROM ledger.entry e WHERE e.period < before AND e.kind = 'realized_pnl'
+		  FROM (SELECT 1 AS sign, e.* FROM ledger.entry e WHERE e.period < before AND e.kind IN ('realized_pnl', 'bust_pnl')
 				UNION ALL
-				SELECT -1, e.* FROM pg_temp.kept_entry e WHERE e.kind = 'realized_pnl') e
+				SELECT -1, e.* FROM pg_temp.kept_entry e WHERE e.kind IN ('realized_pnl', 'bust_pnl')) e
 		  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.account_id = e.account_id
 		UNION ALL
 		SELECT s.book_id, s.account_id, s.instrument_id, 0, 0,

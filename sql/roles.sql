@@ -63,6 +63,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.plan_instalments(bigint, int, timestamptz, interval, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.accrue_penalties(timestamptz)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.waive(bigint, numeric, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.bust(bigint, text, int)'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),

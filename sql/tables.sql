@@ -502,6 +502,9 @@ BEGIN
 	-- insert hardly touches it.
 	CREATE INDEX IF NOT EXISTS trade_executed_at
 		ON ledger.trade USING brin (executed_at) WITH (autosummarize = on);
+	-- a bust looks for an execution
+	CREATE INDEX IF NOT EXISTS trade_execution
+		ON ledger.trade USING brin (execution_id) WITH (autosummarize = on);
 	COMMENT ON TABLE ledger.trade IS
 		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror, takeover and adl rows are made by posting; a takeover and an adl have a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
 	COMMENT ON COLUMN ledger.trade.book_id IS 'The book.';

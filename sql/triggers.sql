@@ -378,7 +378,7 @@ AS $function$
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'seal', 'seal_range',
+							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'bust', 'seal', 'seal_range',
 							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',
 							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)

@@ -315,15 +315,20 @@ BEGIN
 					   AND NOT EXISTS (SELECT FROM ledger.debt d WHERE d.book_id = s.book_id AND d.shortfall_id = s.shortfall_id)
 					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
 					UNION ALL
-					SELECT y.book_id, y.debt_id, format('reset %s paid %s and got back %s', y.reset_id, max(r.amount), sum(y.amount))
+					SELECT y.book_id, max(y.debt_id), format('payer %s of shortfall %s paid %s and got back %s', y.payee_account, y.shortfall_id, max(p.amount), sum(y.amount))
 					  FROM ledger.repayment y
-					  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
-					  LEFT JOIN ledger.reset r ON r.book_id = y.book_id AND r.reset_id = y.reset_id AND r.shortfall_id = d.shortfall_id
-											  AND r.payer_account = y.payee_account
-					 WHERE y.reset_id IS NOT NULL
+					  LEFT JOIN (SELECT r.book_id, r.shortfall_id, r.reset_id, NULL::bigint AS payment_id, r.payer_account AS payee_account, r.stage, r.amount
+								   FROM ledger.reset r
+								 UNION ALL
+								 SELECT p.book_id, p.shortfall_id, NULL, p.payment_id, p.account_id, p.stage, p.amount
+								   FROM ledger.shortfall_payment p) p
+							 ON p.book_id = y.book_id AND p.shortfall_id = y.shortfall_id AND p.stage = y.stage
+							AND (p.payee_account = y.payee_account OR y.stage = 'adl')
+							AND (p.reset_id = y.reset_id OR p.payment_id = y.payment_id)
+					 WHERE y.stage <> 'penalty'
 					   AND (check_trades.book_id IS NULL OR y.book_id = check_trades.book_id)
-					 GROUP BY y.book_id, y.debt_id, y.reset_id
-					HAVING sum(y.amount) > max(r.amount) IS NOT FALSE
+					 GROUP BY y.book_id, y.shortfall_id, y.stage, y.reset_id, y.payment_id, y.payee_account
+					HAVING sum(y.amount) > max(p.amount) IS NOT FALSE
 					UNION ALL
 					-- each journal pays out what the rows say
 					SELECT u.book_id, max(u.debt_id), format('journal %s pays %s to account %s, the rows say %s', u.journal_id, sum(u.paid), u.account_id, sum(u.due))
@@ -335,8 +340,7 @@ BEGIN
 							UNION ALL
 							SELECT y.book_id, y.journal_id, y.debt_id, l.account_id, 0, l.amount
 							  FROM ledger.repayment y
-							  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
-							 CROSS JOIN LATERAL (VALUES (y.payee_account, y.amount), (d.account_id, -y.amount)) AS l(account_id, amount)
+							 CROSS JOIN LATERAL (VALUES (y.payee_account, y.amount), (y.account_id, -y.amount)) AS l(account_id, amount)
 							 WHERE check_trades.book_id IS NULL OR y.book_id = check_trades.book_id) u
 					 GROUP BY u.book_id, u.journal_id, u.account_id
 					HAVING sum(u.paid) <> sum(u.due)) f
@@ -452,7 +456,7 @@ BEGIN
 		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0, 0, 0, e.amount
 		  FROM ledger.entry e
 		  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.account_id = e.account_id
-		 WHERE e.kind = 'realized_pnl'
+		 WHERE e.kind IN ('realized_pnl', 'bust_pnl')
 		   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)
 		   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)
 		UNION ALL
@@ -568,7 +572,7 @@ BEGIN
 					  FROM ledger.account a
 					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
 					  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
-					 WHERE a.kind = 'clearing' AND e.kind = 'realized_pnl'
+					 WHERE a.kind = 'clearing' AND e.kind IN ('realized_pnl', 'bust_pnl')
 					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
 					UNION ALL
 					SELECT s.book_id, s.instrument_id, e.amount, 0, 0

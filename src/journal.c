@@ -175,7 +175,7 @@ check_sums(const JournalRow *journal, AssetSum *sums, int nsums)
 					 errdetail("Those in %s sum to %s.", sums[a].asset_code, decimal_to_cstring(sums[a].sum)),
 					 errhint("Every amount that one account gets, others give, in each asset.")));
 		/* as with transfers: it would be a way around what an account can spare */
-		if (entry_class(journal->kind) != CLASS_CHOICE &&
+		if (entry_class(journal->kind) != CLASS_CHOICE && strcmp(journal->kind, "repayment") != 0 &&
 			sums[a].debited_trader != 0 && sums[a].credited_trader != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -574,8 +574,10 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	if (change.realized != NULL && decimal_sign(change.realized) != 0)
 	{
-		posting_post(tp->posting, account, change.realized, "realized_pnl", trade->trade_id, trade->executed_at);
-		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), "realized_pnl",
+		const char *kind = strcmp(trade->kind, "bust") == 0 ? "bust_pnl" : "realized_pnl";
+
+		posting_post(tp->posting, account, change.realized, kind, trade->trade_id, trade->executed_at);
+		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), kind,
 					 trade->trade_id, trade->executed_at);
 	}
 	if (change.residue != NULL)
