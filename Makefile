@@ -47,6 +47,7 @@ OBJS = \
 	src/funding.o \
 	src/isolated.o \
 	src/execution.o \
+	src/account_state.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
@@ -78,6 +79,7 @@ SQL_PARTS = \
 	sql/shortfall_tables.sql \
 	sql/freeze.sql \
 	sql/recourse.sql \
+	sql/account_states.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
