@@ -33,6 +33,7 @@ OBJS = \
 	src/margin.o \
 	src/leverage.o \
 	src/wiring.o \
+	src/retention.o \
 	src/trigger_rows.o \
 	src/idempotency.o \
 	src/guard.o \
@@ -80,6 +81,7 @@ SQL_PARTS = \
 	sql/freeze.sql \
 	sql/recourse.sql \
 	sql/account_states.sql \
+	sql/checkpoint_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
@@ -98,6 +100,7 @@ SQL_PARTS = \
 	sql/fold.sql \
 	sql/statement.sql \
 	sql/seal.sql \
+	sql/retention.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \
