@@ -52,10 +52,4 @@ $function$;
 COMMENT ON FUNCTION risk.close_accounts(int) IS
 	'Closes the accounts of traders in state closing on which nothing is left: no balance, position, hold, debt or child that is open, and returns how many; of one book or of all. Passes over those that are being posted to. For a scheduler.';
 
-CREATE FUNCTION risk.keep_frozen() RETURNS trigger
-LANGUAGE c
-AS 'MODULE_PATHNAME', 'risk_keep_frozen';
-COMMENT ON FUNCTION risk.keep_frozen() IS
-	'Raises 40001 at commit when an account was frozen by a debt of its owner while the transaction changed it.';
-
-REVOKE ALL ON FUNCTION risk.keep_frozen(), risk.what_is_left(int, bigint), risk.close_accounts(int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION risk.what_is_left(int, bigint), risk.close_accounts(int) FROM PUBLIC;

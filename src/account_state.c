@@ -11,14 +11,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "account_state.h"
-
-PG_FUNCTION_INFO_V1(risk_keep_frozen);
 
 /* asked only for an account that is not active: there are few */
 static const LedgerStatement read_terms = {
@@ -34,18 +30,6 @@ static const LedgerStatement insert_event = {
 	"  'status', $6, 'inactive_since', a.inactive_since, 'qty_before', trim_scale($7), 'qty', trim_scale($8))"
 	" FROM {account} a WHERE a.book_id = $1 AND a.account_id = $2",
 	8, {INT4OID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID, NUMERICOID, NUMERICOID}
-};
-
-static const LedgerStatement lock_gate = {
-	"SELECT FROM {book} b WHERE b.book_id = $1 FOR NO KEY UPDATE",
-	1, {INT4OID}
-};
-
-static const LedgerStatement read_open_freeze = {
-	"SELECT risk.freeze_of(a.book_id, a.account_id, a.owner_id) FROM {account} a"
-	" WHERE a.book_id = $1 AND a.account_id = $2 AND a.status NOT IN ('frozen', 'closed')"
-	" AND risk.freeze_of(a.book_id, a.account_id, a.owner_id) IS NOT NULL",
-	2, {INT4OID, INT8OID}
 };
 
 /* account_state_check_open: 55000 for a closed account, whatever the trade is */
@@ -115,38 +99,4 @@ account_state_admit(Wiring *wiring, int32 book_id, const LedgerAccount *account,
 	if (!is_late || !result_bool(0, 2))
 		refuse(account, trade, is_late);
 	note_late_fill(wiring, book_id, account, trade);
-}
-
-/*
- * risk.keep_frozen()
- *		Deferred constraint trigger on account, AFTER UPDATE FOR EACH ROW.
- *
- * A waterfall that freezes the accounts of an owner passes over one that is
- * being changed: it has passed the gate, and waits for nobody.  Whoever changed
- * it passes the gate here, and sees the freeze, or is done before the waterfall
- * begins.
- */
-Datum
-risk_keep_frozen(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = row_trigger(fcinfo, "risk.keep_frozen");
-	Datum		values[2] = {row_column(trigger, "book_id"), row_column(trigger, "account_id")};
-	char	   *status = TextDatumGetCString(row_column(trigger, "status"));
-	Wiring	   *wiring;
-
-	if (strcmp(status, account_status_name(STATUS_FROZEN)) == 0 ||
-		strcmp(status, account_status_name(STATUS_CLOSED)) == 0)
-		return PointerGetDatum(NULL);
-	wiring = wiring_enter(trigger->tg_relation, LEDGER_ACCOUNT);
-	wiring_read(wiring, &lock_gate, values, LEDGER_LATEST);
-	wiring_read(wiring, &read_open_freeze, values, LEDGER_LATEST);
-	if (SPI_processed > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("account " INT64_FORMAT " of book %d was frozen while it was changed",
-						DatumGetInt64(values[1]), DatumGetInt32(values[0])),
-				 errdetail("It is frozen by %s.", result_text(0, 1)),
-				 errhint("Repeat the transaction.")));
-	wiring_leave(wiring);
-	return PointerGetDatum(NULL);
 }
