@@ -52,6 +52,7 @@ OBJS = \
 	src/funding.o \
 	src/isolated.o \
 	src/execution.o \
+	src/account_state.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
@@ -89,6 +90,7 @@ SQL_PARTS = \
 	sql/freeze.sql \
 	sql/recourse.sql \
 	sql/bust.sql \
+	sql/account_states.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
 	sql/wiring.sql \

@@ -60,6 +60,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze_owner(text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.lift_freeze(bigint, text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.apply_freezes(int, bigint, text)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.close_accounts(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.plan_instalments(bigint, int, timestamptz, interval, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.accrue_penalties(timestamptz)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.waive(bigint, numeric, text, int)'),

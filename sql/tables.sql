@@ -270,7 +270,7 @@ BEGIN
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
 		in_group boolean NOT NULL DEFAULT false,
-		status_since timestamptz,
+		inactive_since timestamptz,
 		unfrozen_status text,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
@@ -303,11 +303,11 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.asset_code IS 'The asset that it holds. Never changes.';
 	COMMENT ON COLUMN ledger.account.owner_id IS 'Whose it is; limits, margin groups and row policies go by it. NULL: nobody elses.';
 	COMMENT ON COLUMN ledger.account.policy_code IS 'The rules that it is under.';
-	COMMENT ON COLUMN ledger.account.status IS 'active; reduce_only: no trade that adds risk; frozen: nor anything taken out by choice; closed: nothing at all.';
+	COMMENT ON COLUMN ledger.account.status IS 'active; reduce_only: no trade that adds risk; liquidating: nor anything taken out by choice; frozen: likewise, trades that reduce by policy (frozen_reduces), and a deposit pays debts first; closing: no trade that adds risk, nothing paid in, the balance may be taken out; closed: nothing at all. What is forced (liquidations, fundings, chargebacks and the like) is booked in all but closed.';
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
-	COMMENT ON COLUMN ledger.account.status_since IS 'Since when the status holds; NULL: it never changed. Set by the database.';
+	COMMENT ON COLUMN ledger.account.inactive_since IS 'Since when it is not active; NULL: it is, or never was. A fill executed before is late, see policy.late_fill. Set by the database.';
 	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 

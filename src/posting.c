@@ -137,8 +137,17 @@ static const LedgerStatement lock_free_balances = {
 	2, {INT4OID, INT8ARRAYOID}
 };
 
+/*
+ * An open freeze counts whatever the status says: a waterfall that freezes waits
+ * for nobody, and passes over the status of an account that is being changed.
+ */
 static const LedgerStatement read_accounts = {
-	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
+	"SELECT a.account_id, a.kind,"
+	" CASE WHEN a.kind = 'trader' AND a.status <> 'closed'"
+	"   AND (EXISTS (SELECT FROM {schema}.freeze f WHERE f.book_id = $1 AND f.account_id = a.account_id AND f.lifted_at IS NULL)"
+	"    OR EXISTS (SELECT FROM {schema}.freeze f WHERE f.book_id = $1 AND f.owner_id = a.owner_id AND f.lifted_at IS NULL))"
+	"  THEN 'frozen' ELSE a.status END,"
+	" s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
 	" coalesce(a.parent_id, 0), coalesce(a.isolated_instrument_id, 0),"
 	" CASE a.isolated_side WHEN 'long' THEN 1 WHEN 'short' THEN -1 ELSE 0 END,"
 	" a.in_group"

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
+#include "account_state.h"
 #include "execution.h"
 #include "funding.h"
 #include "idempotency.h"
@@ -367,13 +368,7 @@ check_trade(TradePosting *tp, TradeRow *trade)
 				 errdetail("It is a %s account.", account_kind_name(account->kind)),
 				 errhint("Trades are booked on trader, liquidity and interbook accounts.")));
 	isolated_check_trade(account, trade->trade_id, trade->instrument_id);
-	if (account->status == STATUS_CLOSED)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is closed",
-						trade->trade_id, trade->account_id),
-				 errdetail("Nothing can be booked on a closed account."),
-				 errhint("Set its status to active first, or book the trade on another account.")));
+	account_state_check_open(account, trade->trade_id);
 	if (strcmp(trade->kind, "trade") != 0 && strcmp(trade->kind, "liquidation") != 0 &&
 		!wiring_is_writing())
 		ereport(ERROR,
@@ -474,21 +469,6 @@ write_changed_positions(TradePosting *tp)
 	wiring_write(tp->wiring, &write_positions, values);
 }
 
-/* Refuse a trade that adds risk while an account, or the parent of one, may not. */
-static void
-check_may_add_risk(TradeRow *trade, LedgerAccount *account, Numeric qty_before, Numeric qty)
-{
-	if (account->status == STATUS_FROZEN || account->status == STATUS_REDUCE_ONLY)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is %s",
-						trade->trade_id, account->account_id, account_status_name(account->status)),
-				 errdetail("The trade would take its position in instrument %d from %s to %s.",
-						   trade->instrument_id, decimal_to_cstring(qty_before),
-						   decimal_to_cstring(qty)),
-				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
-}
-
 /* An instrument that is not open takes no new risk of traders, and a settled one no trade at all. */
 static void
 check_instrument_state(TradeRow *trade, TradedInstrument *instrument, LedgerAccount *account,
@@ -544,12 +524,16 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
 	check_instrument_state(trade, instrument, account, position->qty, &change);
-	if (change.adds_risk && strcmp(trade->kind, "trade") == 0)
+	if (strcmp(trade->kind, "trade") == 0)
 	{
-		check_may_add_risk(trade, account, position->qty, change.qty);
-		if (parent != NULL)
-			check_may_add_risk(trade, parent, position->qty, change.qty);
-		if (position->isolated)
+		StatedTrade stated = {trade->trade_id, trade->instrument_id, trade->executed_at, change.adds_risk,
+		position->qty, change.qty};
+
+		account_state_admit(tp->wiring, tp->book_id, account, &stated);
+		/* what a child closes is no trade of its parent */
+		if (parent != NULL && change.adds_risk)
+			account_state_admit(tp->wiring, tp->book_id, parent, &stated);
+		if (position->isolated && change.adds_risk)
 			isolated_check_mode(account, trade->trade_id, trade->instrument_id);
 	}
 

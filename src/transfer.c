@@ -61,6 +61,11 @@ static const LedgerStatement read_rule = {
 	3, {TEXTOID, TEXTOID, TEXTOID}
 };
 
+static const LedgerStatement read_open_debt = {
+	"SELECT FROM {schema}.debt d WHERE d.book_id = $1 AND d.account_id = $2 AND d.settled_at IS NULL",
+	2, {INT4OID, INT8OID}
+};
+
 static const LedgerStatement insert_transfers = {
 	"INSERT INTO {transfer} (book_id, transfer_id, from_account, to_account, amount, kind,"
 	"  idempotency_key, effective_at) OVERRIDING SYSTEM VALUE"
@@ -164,23 +169,60 @@ check_writer(TransferRow *transfer)
 	check_period(table_of(transfer), transfer->transfer_id, transfer->period);
 }
 
-/* check_not_frozen: by choice nothing leaves a frozen account */
+/* check_may_give: by choice nothing leaves an account that is frozen or in liquidation */
 void
-check_not_frozen(TransferRow *transfer, LedgerAccount *from)
+check_may_give(TransferRow *transfer, LedgerAccount *from)
 {
-	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE &&
-		raises(transfer, TRANSFER_FROZEN))
+	bool		is_frozen = from->status == STATUS_FROZEN;
+
+	if ((is_frozen || from->status == STATUS_LIQUIDATING) && entry_class(transfer->kind) == CLASS_CHOICE &&
+		raises(transfer, is_frozen ? TRANSFER_FROZEN : TRANSFER_LIQUIDATING))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
-						table_of(transfer), transfer->transfer_id, from->account_id),
-				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
-				 errhint("Set its status to active first.")));
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is %s",
+						table_of(transfer), transfer->transfer_id, from->account_id,
+						account_status_name(from->status)),
+				 is_frozen ?
+				 errdetail("Nothing can be withdrawn or moved out of a frozen account.") :
+				 errdetail("Nothing can be withdrawn or moved out of an account while it is liquidated."),
+				 is_frozen ? errhint("Set its status to active first.") :
+				 errhint("Try again when the liquidation is over.")));
+}
+
+static bool
+owes(Wiring *wiring, const LedgerAccount *account, int32 book_id)
+{
+	Datum		values[2] = {Int32GetDatum(book_id), Int64GetDatum(account->account_id)};
+
+	wiring_read(wiring, &read_open_debt, values, LEDGER_LATEST);
+	return SPI_processed > 0;
+}
+
+/*
+ * check_may_get
+ *		By choice nothing comes to an account that is closing, but for what its
+ *		child gives back (from; NULL: nobody in particular), and a deposit that
+ *		pays a debt.
+ */
+void
+check_may_get(Wiring *wiring, TransferRow *transfer, const LedgerAccount *from, LedgerAccount *to)
+{
+	if (to->status != STATUS_CLOSING || entry_class(transfer->kind) != CLASS_CHOICE ||
+		(from != NULL && from->parent_id == to->account_id) ||
+		(strcmp(transfer->kind, "deposit") == 0 && owes(wiring, to, transfer->book_id)) ||
+		!raises(transfer, TRANSFER_CLOSING))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is closing",
+					table_of(transfer), transfer->transfer_id, to->account_id),
+			 errdetail("Nothing is paid into an account that is about to be closed."),
+			 errhint("Set its status to active first, or use another account.")));
 }
 
 /* check_transfer: all that can be said of one before another is posted */
 void
-check_transfer(Posting *posting, TransferRow *transfer)
+check_transfer(Wiring *wiring, Posting *posting, TransferRow *transfer)
 {
 	LedgerAccount *from = end_of_transfer(posting, transfer, transfer->from_account);
 	LedgerAccount *to = end_of_transfer(posting, transfer, transfer->to_account);
@@ -207,7 +249,8 @@ check_transfer(Posting *posting, TransferRow *transfer)
 		raises(transfer, TRANSFER_INVALID_AMOUNT))
 		check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
 					 NUMBER_POSITIVE);
-	check_not_frozen(transfer, from);
+	check_may_give(transfer, from);
+	check_may_get(wiring, transfer, from, to);
 }
 
 static bool
@@ -406,7 +449,7 @@ post_transfer(Posting *posting, TransferRow *transfer)
 				 transfer->transfer_id, transfer->effective_at);
 }
 
-/* pay_debts_of: a deposit to a frozen account pays first what the account owes; all is written */
+/* pay_debts_of: a deposit to a frozen or closing account pays first what the account owes; all is written */
 void
 pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
@@ -415,8 +458,10 @@ pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **tran
 
 	for (int i = 0; i < n; i++)
 	{
+		AccountStatus status = posting_account(posting, transfers[i]->to_account)->status;
+
 		if (strcmp(transfers[i]->kind, "deposit") != 0 ||
-			posting_account(posting, transfers[i]->to_account)->status != STATUS_FROZEN)
+			(status != STATUS_FROZEN && status != STATUS_CLOSING))
 			continue;
 		if (ids == NULL)
 			ids = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
@@ -471,7 +516,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	posting_open_with_backing(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
 	{
-		check_transfer(posting, transfers[i]);
+		check_transfer(wiring, posting, transfers[i]);
 		ends[i * 2] = (TransferEnd) {posting_account(posting, transfers[i]->from_account), true};
 		ends[i * 2 + 1] = (TransferEnd) {posting_account(posting, transfers[i]->to_account), false};
 	}
