@@ -42,10 +42,10 @@ CREATE FUNCTION risk.settle_position(book_id int, account_id bigint, instrument_
 LANGUAGE c STRICT
 AS 'MODULE_PATHNAME', 'risk_settle_position';
 COMMENT ON FUNCTION risk.settle_position(int, bigint, int, numeric) IS
-	'Pays amount out of a position into the balance, or back (below zero): the cost grows by it, clearing gives it. For functions that act for posting.';
+	'Pays what a bust settles out of a position into the balance, or back (below zero): the cost grows by it, clearing gives it. A part of risk.bust().';
 
--- What the account would have realised without the busted trades, less what it
--- has realised with them and their mirror: the difference is in the position,
+-- What the account would have realised without busted trades, less what it has
+-- realised with them and their mirrors: the difference is in the position,
 -- and is settled.  NULL where that cannot be told.
 CREATE FUNCTION risk.unrealized_by_bust(book_id int, account_id bigint, instrument_id int, execution_id bigint) RETURNS numeric
 LANGUAGE plpgsql STABLE
@@ -56,7 +56,7 @@ DECLARE
 	held record;
 	trades record;
 	since record;
-	realized numeric;
+	booked numeric;
 BEGIN
 	SELECT i.kind, i.multiplier, s.scale::int AS scale INTO contract
 	  FROM ledger.instrument i JOIN ledger.asset s ON s.asset_code = i.settle_asset
@@ -75,7 +75,8 @@ BEGIN
 		   array_agg(t.price ORDER BY t.trade_id) FILTER (WHERE NOT t.busted) AS kept_prices,
 		   min(t.executed_at) AS first_executed_at
 	  INTO trades
-	  FROM (SELECT t.*, t.execution_id IN (b.execution_id, b.bust_execution_id) AS busted
+	  FROM (SELECT t.*, EXISTS (SELECT FROM ledger.bust o
+								 WHERE o.book_id = t.book_id AND t.execution_id IN (o.execution_id, o.bust_execution_id)) AS busted
 			  FROM ledger.bust b
 			  JOIN ledger.trade t ON t.book_id = b.book_id
 			   AND t.trade_id >= (SELECT min(f.trade_id) FROM ledger.trade f
@@ -84,25 +85,26 @@ BEGIN
 			 WHERE b.book_id = unrealized_by_bust.book_id AND b.execution_id = unrealized_by_bust.execution_id
 			   AND t.account_id = unrealized_by_bust.account_id AND t.instrument_id = unrealized_by_bust.instrument_id) t;
 	SELECT coalesce(sum(s.amount) FILTER (WHERE s.kind = 'residue'), 0) AS residues,
+		   coalesce(sum(s.amount) FILTER (WHERE s.kind = 'bust'), 0) AS by_busts,
 		   coalesce(bool_or(s.kind = 'profit'), false) AS settled
 	  INTO since
 	  FROM ledger.settlement s
 	 WHERE s.book_id = unrealized_by_bust.book_id AND s.account_id = unrealized_by_bust.account_id
 	   AND s.instrument_id = unrealized_by_bust.instrument_id
-	   AND (s.trade_id = ANY (trades.ids) OR s.kind = 'profit' AND s.posted_at >= trades.first_executed_at);
+	   AND (s.trade_id = ANY (trades.ids) OR s.kind <> 'residue' AND s.posted_at >= trades.first_executed_at);
 	IF since.settled THEN
 		RETURN NULL;	-- before or after which of the trades, nobody knows
 	END IF;
-	SELECT coalesce(sum(e.amount), 0) INTO realized
+	SELECT coalesce(sum(e.amount), 0) + since.by_busts INTO booked
 	  FROM ledger.entry e
 	 WHERE e.book_id = unrealized_by_bust.book_id AND e.slot = 0 AND e.account_id = unrealized_by_bust.account_id
 	   AND e.kind IN ('realized_pnl', 'bust_pnl') AND e.cause = ANY (trades.ids);
 	-- the position before them, by cost = values + realised + residues
-	SELECT held.qty - r.new_qty AS qty, held.cost - (r.new_cost - r.realized) - realized - since.residues AS cost INTO held
+	SELECT held.qty - r.new_qty AS qty, held.cost - (r.new_cost - r.realized) - booked - since.residues AS cost INTO held
 	  FROM risk.replay_trades(contract.kind, contract.multiplier, contract.scale, 0, 0, trades.qtys, trades.prices) r;
 	RETURN (SELECT r.realized
 			  FROM risk.replay_trades(contract.kind, contract.multiplier, contract.scale, held.qty, held.cost,
-									  coalesce(trades.kept_qtys, '{}'), coalesce(trades.kept_prices, '{}')) r) - realized;
+									  coalesce(trades.kept_qtys, '{}'), coalesce(trades.kept_prices, '{}')) r) - booked;
 END
 $function$;
 COMMENT ON FUNCTION risk.unrealized_by_bust(int, bigint, int, bigint) IS
@@ -138,6 +140,14 @@ BEGIN
 		RAISE EXCEPTION 'execution % of book % cannot be busted', execution_id, book_id
 			USING ERRCODE = CASE fault WHEN 'There is no trade of it.' THEN '23503' ELSE '22023' END, DETAIL = fault,
 				  HINT = 'Name an execution of the matching engine, a trade or a liquidation.';
+	END IF;
+	IF EXISTS (SELECT FROM ledger.bust b
+				WHERE b.book_id = bust_execution.book_id AND b.execution_id = bust_execution.execution_id) THEN
+		RAISE EXCEPTION 'execution % of book % was busted before', execution_id, book_id
+			USING ERRCODE = '23505',
+				  DETAIL = (SELECT format('By execution %s, at %s: %s.', b.bust_execution_id, b.posted_at, b.reason) FROM ledger.bust b
+							 WHERE b.book_id = bust_execution.book_id AND b.execution_id = bust_execution.execution_id),
+				  HINT = 'Nothing takes a bust back; book the execution again.';
 	END IF;
 	INSERT INTO ledger.bust (book_id, execution_id, bust_execution_id, reason)
 	VALUES (bust_execution.book_id, bust_execution.execution_id, mirror, bust_execution.reason);

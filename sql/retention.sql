@@ -52,11 +52,13 @@ AS $function$
 				WHEN r.reversal_id IS NOT NULL THEN r.original_kind
 				WHEN t.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee') THEN 'transfer'
 				WHEN t.kind IN ('adjustment', 'repayment', 'waiver') THEN 'journal'
+				WHEN t.kind = 'bust_settlement' THEN 'settlement'
 				ELSE t.kind END$$,
 		 'coalesce(d.execution_id, s.shortfall_id, y.shortfall_id, r.original_id, t.cause)', 'false'),
 		-- tables without periods: their rows stay, and so do the causes of these
 		('reversal', '', 't.original_kind', 't.original_id', 'true'),
 		('open_shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'true'),
+		('bust', '', $$'execution'$$, 't.execution_id', 'true'),
 		('debt', '', $$'shortfall'$$, 't.shortfall_id', 'true'),
 		('repayment', '', $$'journal'$$, 't.journal_id', 'true'),
 		('waiver', '', $$'journal'$$, 't.journal_id', 'true')

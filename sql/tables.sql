@@ -536,7 +536,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding, bust_pnl and isolated_margin, the funding_id for funding, the settlement_id for settlement and bust_settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal, adjustment, repayment and waiver, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 	COMMENT ON COLUMN ledger.entry.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.entry.slot IS 'The slot of the balance.';
 	COMMENT ON COLUMN ledger.entry.account_id IS 'The account.';
@@ -679,7 +679,7 @@ BEGIN
 		execution_id bigint,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 		instrument_id int NOT NULL,
-		kind text NOT NULL CHECK (kind IN ('profit', 'residue')),
+		kind text NOT NULL CHECK (kind IN ('profit', 'bust', 'residue')),
 		amount numeric NOT NULL,
 		PRIMARY KEY (book_id, settlement_id, period)
 	)$table$ || by_period;
@@ -693,7 +693,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.settlement.execution_id IS 'The execution whose values were rounded; NULL: it is about a position.';
 	COMMENT ON COLUMN ledger.settlement.posted_at IS 'When it was posted.';
 	COMMENT ON COLUMN ledger.settlement.instrument_id IS 'The instrument.';
-	COMMENT ON COLUMN ledger.settlement.kind IS 'profit or residue.';
+	COMMENT ON COLUMN ledger.settlement.kind IS 'profit, bust (what a busted execution had made the account realise) or residue.';
 	COMMENT ON COLUMN ledger.settlement.amount IS 'By how much the cost changed, in the settlement asset.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.reset (

@@ -101,12 +101,12 @@ BEGIN
 					  LEFT JOIN ledger.account c ON c.book_id = s.book_id AND c.kind = 'clearing'
 												AND c.asset_code = i.settle_asset
 					 CROSS JOIN LATERAL (VALUES (s.account_id, s.amount), (c.account_id, -s.amount)) AS l(account_id, amount)
-					 WHERE s.kind = 'profit'
+					 WHERE s.kind IN ('profit', 'bust')
 					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
 					UNION ALL
 					SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
 					  FROM ledger.entry e
-					 WHERE e.kind = 'settlement'
+					 WHERE e.kind IN ('settlement', 'bust_settlement')
 					   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
 			 GROUP BY u.book_id, u.cause, u.account_id
 			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
@@ -363,6 +363,30 @@ BEGIN
 			 ORDER BY a.book_id, a.account_id
 			 LIMIT 1) v;
 
+	-- A bust mirrors every trade of its execution, and there are no other trades of
+	-- that kind.
+	RETURN QUERY
+	SELECT 'busts', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, execution %s, account %s: %s at %s, mirrored %s', u.book_id, u.execution_id, u.account_id,
+						  sum(u.qty), u.price, sum(u.mirrored)) AS offender
+			  FROM (SELECT b.book_id, b.execution_id, t.account_id, t.instrument_id, t.price,
+						   CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty, 0 AS mirrored, 1 AS trades
+					  FROM ledger.bust b
+					  JOIN ledger.trade t ON t.book_id = b.book_id AND t.execution_id = b.execution_id
+					 WHERE check_trades.book_id IS NULL OR b.book_id = check_trades.book_id
+					UNION ALL
+					SELECT t.book_id, coalesce(b.execution_id, t.execution_id), t.account_id, t.instrument_id, t.price,
+						   0, CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END, -1
+					  FROM ledger.trade t
+					  LEFT JOIN ledger.bust b ON b.book_id = t.book_id AND b.bust_execution_id = t.execution_id
+					 WHERE t.kind = 'bust'
+					   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.execution_id, u.account_id, u.instrument_id, u.price
+			HAVING sum(u.qty) + sum(u.mirrored) <> 0 OR sum(u.trades) <> 0
+			 ORDER BY u.book_id, u.execution_id, u.account_id
+			 LIMIT 1) v;
+
 	-- A takeover is two trades of its kind, and there are no others.
 	RETURN QUERY
 	SELECT 'takeovers', coalesce(max(v.n), 0), max(v.offender)
@@ -579,7 +603,7 @@ BEGIN
 					  FROM ledger.account a
 					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
 					  JOIN ledger.settlement s ON s.book_id = e.book_id AND s.settlement_id = e.cause
-					 WHERE a.kind = 'clearing' AND e.kind = 'settlement'
+					 WHERE a.kind = 'clearing' AND e.kind IN ('settlement', 'bust_settlement')
 					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
 					UNION ALL
 					SELECT p.book_id, p.instrument_id, 0, p.cost, 0

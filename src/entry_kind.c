@@ -26,6 +26,7 @@ entry_class(const char *kind)
 		{"reversal", CLASS_OPERATIONAL},
 		{"repayment", CLASS_OPERATIONAL},
 		{"bust_pnl", CLASS_OPERATIONAL},
+		{"bust_settlement", CLASS_OPERATIONAL},
 		{"waiver", CLASS_OPERATIONAL},
 		{"trade_fee", CLASS_FEE},
 	};
@@ -48,6 +49,8 @@ entry_cause_kind(const char *kind)
 		return "journal";
 	if (strcmp(kind, "reversal") == 0)
 		return "reversal";
+	if (strcmp(kind, "bust_settlement") == 0)
+		return "settlement";
 	if (strcmp(kind, "loss_share") == 0 || strcmp(kind, "adl_gain") == 0)
 		return "shortfall_payment";
 	if (strcmp(kind, "exchange") == 0)

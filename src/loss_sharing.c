@@ -155,5 +155,5 @@ loss_sharing_collect(Settling *settling, Posting *posting, LossShare *shares, in
 		due = take_profit(&taken, account, positions, npositions, due);
 		shares[i].amount = decimal_subtract(shares[i].amount, due);
 	}
-	settle_positions(settling->wiring, posting, settling->book_id, taken.positions, taken.n);
+	settle_positions(settling->wiring, posting, settling->book_id, taken.positions, taken.n, false);
 }

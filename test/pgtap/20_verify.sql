@@ -85,6 +85,11 @@ INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution
 VALUES (10, 2, 'buy', 1, 150, 11), (2, 2, 'sell', 1, 150, 11), (10, 2, 'sell', 1, 140, 12), (2, 2, 'buy', 1, 140, 12);
 DO $$ BEGIN PERFORM risk.deposit(10, 3); PERFORM risk.waive(1, 2, 'small'); PERFORM risk.plan_instalments(1, 5, now(), '1 day'); END $$;
 
+-- a bust
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (4, 2, 'buy', 1, 170, 13), (2, 2, 'sell', 1, 170, 13);
+DO $$ BEGIN PERFORM risk.bust(13, 'wrong print'); END $$;
+
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
@@ -196,6 +201,9 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('debts', 'UPDATE ledger.repayment SET amount = amount + 1', 'rows say'),
 	('freezes', 'UPDATE ledger.freeze SET lifted_at = now(), lifted_by = ''nobody''', 'no freeze is open'),
 	('freezes', 'UPDATE ledger.account SET status = ''active'' WHERE account_id = 10', 'is open'),
+	('busts', 'UPDATE ledger.trade SET price = price + 1 WHERE kind = ''bust'' AND account_id = 4', 'at 170, mirrored 0'),
+	('busts', 'UPDATE ledger.trade SET kind = ''bust'' WHERE kind = ''trade'' AND execution_id = 1', 'execution 1'),
+	('busts', 'DELETE FROM ledger.bust', 'mirrored'),
 	('takeovers', 'DELETE FROM ledger.takeover', 'expected 0'),
 	('takeovers', 'UPDATE ledger.takeover SET qty = qty * 2', 'instrument 2'),
 	('takeovers', 'UPDATE ledger.takeover SET price = price + 1', 'at 151'),
