@@ -32,6 +32,7 @@ OBJS = \
 	src/collateral_sql.o \
 	src/margin.o \
 	src/leverage.o \
+	src/hot_rows.o \
 	src/wiring.o \
 	src/trigger_rows.o \
 	src/idempotency.o \
@@ -40,6 +41,7 @@ OBJS = \
 	src/seal.o \
 	src/valuation.o \
 	src/entry_kind.o \
+	src/posting_rows.o \
 	src/posting.o \
 	src/floor.o \
 	src/fold.o \
