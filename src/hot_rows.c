@@ -35,7 +35,7 @@
 #include "hot_rows.h"
 
 /* How many rows go to the table at a time. */
-#define ROWS_AT_A_TIME			500
+#define ROWS_AT_A_TIME			1000
 
 /* Equality of the types that keys have. */
 static Oid
@@ -205,6 +205,8 @@ hot_close(HotTable *table)
 		FreeExecutorState(table->estate);
 	}
 	ExecDropSingleTupleTableSlot(table->slot);
+	if (table->update != NULL)
+		ExecDropSingleTupleTableSlot(table->update);
 	index_close(table->key, NoLock);
 	table_close(table->relation, NoLock);
 	pfree(table);
@@ -297,12 +299,16 @@ hot_value(HotTable *table, int column, bool *isnull)
 static void
 open_indexes(HotTable *table)
 {
+	MemoryContext caller;
+
 	if (table->indexes != NULL)
 		return;
+	caller = MemoryContextSwitchTo(GetMemoryChunkContext(table));
 	table->estate = CreateExecutorState();
 	table->indexes = makeNode(ResultRelInfo);
 	table->indexes->ri_RelationDesc = table->relation;
 	ExecOpenIndices(table->indexes, false);
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -315,6 +321,26 @@ store_values(HotTable *table, TupleTableSlot *slot, const Datum *values, const b
 		slot->tts_isnull[table->shape.columns[c] - 1] = nulls != NULL && nulls[c];
 	}
 	ExecStoreVirtualTuple(slot);
+}
+
+/* By the columns of the key, which are all integers: neighbours in the index one after the other. */
+static int
+compare_keys(const void *a, const void *b, void *argument)
+{
+	const TupleTableSlot *left = *(TupleTableSlot *const *) a;
+	const TupleTableSlot *right = *(TupleTableSlot *const *) b;
+	const HotTable *table = argument;
+
+	for (int k = 0; k < table->layout->nkey; k++)
+	{
+		int			column = table->shape.columns[k] - 1;
+		int64		left_value = (int64) left->tts_values[column];
+		int64		right_value = (int64) right->tts_values[column];
+
+		if (left_value != right_value)
+			return left_value < right_value ? -1 : 1;
+	}
+	return 0;
 }
 
 /*
@@ -348,6 +374,7 @@ hot_insert(HotTable *table, const Datum *values, const bool *nulls, int n)
 			store_values(table, slots[i], values + first, nulls == NULL ? NULL : nulls + first);
 		}
 		table_multi_insert(table->relation, slots, rows, command, 0, NULL);
+		qsort_arg(slots, rows, sizeof(TupleTableSlot *), compare_keys, table);
 		for (int i = 0; i < rows; i++)
 			InsertIndexTuples(table->indexes, slots[i], table->estate, false);
 		ResetPerTupleExprContext(table->estate);
@@ -367,23 +394,28 @@ hot_insert(HotTable *table, const Datum *values, const bool *nulls, int n)
 bool
 hot_update(HotTable *table, ItemPointer tid, const Datum *values, const bool *nulls)
 {
-	TupleTableSlot *slot;
 	TM_FailureData failure;
 	LockTupleMode mode;
 	IndexUpdate update_indexes;
 	bool		updated;
 
-	CheckCmdReplicaIdentity(table->relation, CMD_UPDATE);
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(table->relation), &TTSOpsVirtual);
-	store_values(table, slot, values, nulls);
-	updated = table_tuple_update(table->relation, tid, slot, GetCurrentCommandId(true), InvalidSnapshot,
+	if (table->update == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+
+		CheckCmdReplicaIdentity(table->relation, CMD_UPDATE);
+		table->update = MakeSingleTupleTableSlot(RelationGetDescr(table->relation), &TTSOpsVirtual);
+		MemoryContextSwitchTo(caller);
+	}
+	store_values(table, table->update, values, nulls);
+	updated = table_tuple_update(table->relation, tid, table->update, GetCurrentCommandId(true), InvalidSnapshot,
 								 InvalidSnapshot, true, &failure, &mode, &update_indexes) == TM_Ok;
 	if (updated && NeedsIndexes(update_indexes))
 	{
 		open_indexes(table);
-		InsertIndexTuples(table->indexes, slot, table->estate, NeedsSummarizingOnly(update_indexes));
+		InsertIndexTuples(table->indexes, table->update, table->estate, NeedsSummarizingOnly(update_indexes));
 		ResetPerTupleExprContext(table->estate);
 	}
-	ExecDropSingleTupleTableSlot(slot);
+	ExecClearTuple(table->update);
 	return updated;
 }

@@ -49,6 +49,7 @@ typedef struct HotTable
 	Relation	relation;
 	Relation	key;
 	TupleTableSlot *slot;		/* the row that was found last */
+	TupleTableSlot *update;		/* for hot_update(), once it was called */
 	IndexScanDesc scan;
 	Snapshot	snapshot;		/* of the scan */
 	struct EState *estate;		/* once indexes are open to be written */

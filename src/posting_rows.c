@@ -343,7 +343,7 @@ read_account_rows(Wiring *wiring, int32 book_id, const int64 *ids, int n, int *n
 }
 
 /* How many entries are brought into the form of a row at a time. */
-#define ENTRIES_AT_A_TIME		500
+#define ENTRIES_AT_A_TIME		1000
 
 static void
 fill_entry(Datum *values, int32 book_id, const PostedEntry *entry, Datum kind)

@@ -499,7 +499,7 @@ wiring_hot(Wiring *wiring, LedgerTable part, const HotLayout *layout)
 	{
 		wiring->hot[part] = hot_open(wiring->ledger->relations[part], wiring->owner,
 									 &wiring->ledger->shapes[part], layout);
-		if (wiring->hot[part] != NULL && wiring->hot[part]->shape.calls_functions)
+		if (wiring->hot[part] != NULL && layout->written && wiring->hot[part]->shape.calls_functions)
 			enter_settings(wiring);
 	}
 	Assert(wiring->hot[part] == NULL || wiring->hot[part]->layout == layout);
