@@ -79,6 +79,14 @@ static bool
 match_columns(Relation relation, const HotLayout *layout, HotShape *shape)
 {
 	TupleDesc	tupdesc = RelationGetDescr(relation);
+	int			ncolumns = 0;
+
+	for (int a = 0; a < tupdesc->natts; a++)
+	{
+		if (layout->written && TupleDescAttr(tupdesc, a)->attgenerated != '\0')
+			return false;
+		ncolumns += !TupleDescAttr(tupdesc, a)->attisdropped;
+	}
 
 	for (int c = 0; c < layout->ncolumns; c++)
 	{
@@ -87,8 +95,7 @@ match_columns(Relation relation, const HotLayout *layout, HotShape *shape)
 		{
 			Form_pg_attribute attribute = TupleDescAttr(tupdesc, a);
 
-			if (!attribute->attisdropped && attribute->attgenerated == '\0' &&
-				attribute->atttypid == layout->columns[c].type &&
+			if (!attribute->attisdropped && attribute->atttypid == layout->columns[c].type &&
 				strcmp(NameStr(attribute->attname), layout->columns[c].name) == 0)
 				shape->columns[c] = attribute->attnum;
 		}
@@ -98,7 +105,7 @@ match_columns(Relation relation, const HotLayout *layout, HotShape *shape)
 	for (int i = 0; layout->written && tupdesc->constr != NULL && i < tupdesc->constr->num_check; i++)
 		if (!is_among(tupdesc->constr->check[i].ccname, layout->checks, lengthof(layout->checks)))
 			return false;
-	return !layout->written || tupdesc->natts == layout->ncolumns;
+	return !layout->inserted || ncolumns == layout->ncolumns;
 }
 
 /* Whether the indexes can be read and written here; notes the primary key. */
@@ -311,10 +318,10 @@ open_indexes(HotTable *table)
 	MemoryContextSwitchTo(caller);
 }
 
+/* into a slot that is empty */
 static void
 store_values(HotTable *table, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
-	ExecClearTuple(slot);
 	for (int c = 0; c < table->layout->ncolumns; c++)
 	{
 		slot->tts_values[table->shape.columns[c] - 1] = values[c];
@@ -371,6 +378,9 @@ hot_insert(HotTable *table, const Datum *values, const bool *nulls, int n)
 		{
 			Size		first = (begin + i) * (Size) table->layout->ncolumns;
 
+			ExecClearTuple(slots[i]);
+			/* columns that were dropped */
+			memset(slots[i]->tts_isnull, true, sizeof(bool) * RelationGetNumberOfAttributes(table->relation));
 			store_values(table, slots[i], values + first, nulls == NULL ? NULL : nulls + first);
 		}
 		table_multi_insert(table->relation, slots, rows, command, 0, NULL);
@@ -385,11 +395,29 @@ hot_insert(HotTable *table, const Datum *values, const bool *nulls, int n)
 	pfree(slots);
 }
 
+/* Begin an update with what the row has in columns that the layout does not know. */
+static bool
+keep_other_columns(HotTable *table, ItemPointer tid)
+{
+	TupleDesc	tupdesc = RelationGetDescr(table->relation);
+
+	Assert(table->scan == NULL);
+	if (tupdesc->natts == table->layout->ncolumns)
+		return true;
+	if (!table_tuple_fetch_row_version(table->relation, tid, SnapshotAny, table->slot))
+		return false;
+	slot_getallattrs(table->slot);
+	memcpy(table->update->tts_values, table->slot->tts_values, sizeof(Datum) * tupdesc->natts);
+	for (int a = 0; a < tupdesc->natts; a++)
+		table->update->tts_isnull[a] = table->slot->tts_isnull[a] || TupleDescAttr(tupdesc, a)->attisdropped;
+	return true;
+}
+
 /*
  * hot_update
  *		Give the row at tid, which the transaction has locked, these values, in
- *		the columns of the layout.  False, with nothing done, when that version
- *		is not the latest any more.
+ *		the columns of the layout; others keep theirs.  False, with nothing
+ *		done, when that version is not the latest any more.
  */
 bool
 hot_update(HotTable *table, ItemPointer tid, const Datum *values, const bool *nulls)
@@ -407,6 +435,8 @@ hot_update(HotTable *table, ItemPointer tid, const Datum *values, const bool *nu
 		table->update = MakeSingleTupleTableSlot(RelationGetDescr(table->relation), &TTSOpsVirtual);
 		MemoryContextSwitchTo(caller);
 	}
+	if (!keep_other_columns(table, tid))
+		return false;
 	store_values(table, table->update, values, nulls);
 	updated = table_tuple_update(table->relation, tid, table->update, GetCurrentCommandId(true), InvalidSnapshot,
 								 InvalidSnapshot, true, &failure, &mode, &update_indexes) == TM_Ok;
@@ -417,5 +447,6 @@ hot_update(HotTable *table, ItemPointer tid, const Datum *values, const bool *nu
 		ResetPerTupleExprContext(table->estate);
 	}
 	ExecClearTuple(table->update);
+	ExecClearTuple(table->slot);
 	return updated;
 }

@@ -25,6 +25,7 @@ typedef struct HotLayout
 		Oid			type;
 	}			columns[HOT_COLUMNS];
 	bool		written;		/* and read; else only read */
+	bool		inserted;		/* so that there may be no other columns */
 	const char *triggers[4];	/* that a table which is written may have */
 	const char *checks[2];		/* and so may its CHECKs, which the code vouches for */
 	const char *index;			/* that it may have beside its primary key */

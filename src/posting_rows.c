@@ -54,7 +54,7 @@ static const HotLayout entry_layout = {
 		{"period", DATEOID}, {"posted_at", TIMESTAMPTZOID}, {"effective_at", TIMESTAMPTZOID},
 		{"cause", INT8OID}, {"amount", NUMERICOID}, {"balance_after", NUMERICOID}, {"kind", TEXTOID}
 	},
-	.written = true, .triggers = {"keep_rows", "keep_table", "written_by_posting"}
+	.written = true, .inserted = true, .triggers = {"keep_rows", "keep_table", "written_by_posting"}
 };
 
 enum AccountColumn

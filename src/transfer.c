@@ -503,7 +503,7 @@ static const HotLayout transfer_layout = {
 		{"to_account", INT8OID}, {"effective_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"kind", TEXTOID},
 		{"who", TEXTOID}, {"idempotency_key", TEXTOID}, {"hold_id", INT8OID}
 	},
-	.written = true, .triggers = {"post", "keep_rows", "keep_table"},
+	.written = true, .inserted = true, .triggers = {"post", "keep_rows", "keep_table"},
 	.checks = {"transfer_kind_check", "transfer_hold_id_check"}
 };
 

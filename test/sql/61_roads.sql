@@ -153,6 +153,20 @@ RESET search_path;
 DROP INDEX ledger.own_cause, ledger.own_amount, ledger.own_balance;
 DROP FUNCTION own_key(numeric);
 
+-- A column of the user's own in balance keeps what it has; in entry, its
+-- default is what a statement is for.
+ALTER TABLE ledger.balance ADD own_note text DEFAULT 'kept';
+SELECT pg_temp.statements(613);
+SELECT account_id, amount = (SELECT e.balance_after FROM ledger.entry e WHERE e.book_id = 613 AND e.account_id = b.account_id ORDER BY e.seq DESC LIMIT 1) AS right_amount,
+	   own_note FROM ledger.balance b WHERE book_id = 613 AND account_id IN (3, 4) ORDER BY 1;
+ALTER TABLE ledger.balance DROP own_note;
+SELECT pg_temp.statements(613);
+ALTER TABLE ledger.entry ADD own_note text DEFAULT 'new';
+SELECT pg_temp.statements(613);
+SELECT count(*) FROM ledger.entry WHERE book_id = 613 AND own_note IS NULL;
+ALTER TABLE ledger.entry DROP own_note;
+SELECT pg_temp.statements(613);
+
 -- 5. A unique index of the user's own refuses what is there already
 
 CREATE UNIQUE INDEX own_unique ON ledger.entry (book_id, amount) WHERE book_id = 614 AND amount > 0;
