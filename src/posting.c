@@ -41,8 +41,8 @@
 #include "compat.h"
 #include "posting_rows.h"
 
-/* What a statement of one row costs in commands, about. */
-#define COMMANDS_PER_STATEMENT	8
+/* What a statement of one row costs in commands, about; more where rows are not written by key. */
+#define COMMANDS_PER_STATEMENT	3
 
 /*
  * A transaction that writes one slot more often than this goes on with
