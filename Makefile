@@ -50,7 +50,9 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/trade.o \
+	src/instrument_settlement.o \
 	src/open_hold.o \
+	src/recourse.o \
 	src/transfer.o \
 	src/hold.o \
 	src/batch.o \
@@ -60,6 +62,8 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
+	src/stages.o \
+	src/takeover.o \
 	src/waterfall.o
 
 # The install script is these parts in this order.
@@ -73,8 +77,13 @@ SQL_PARTS = \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \
+	sql/shortfall_tables.sql \
+	sql/freeze.sql \
+	sql/recourse.sql \
 	sql/wiring.sql \
+	sql/price_band.sql \
 	sql/prices.sql \
+	sql/stop_order.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \
@@ -83,6 +92,7 @@ SQL_PARTS = \
 	sql/hold.sql \
 	sql/reversal.sql \
 	sql/funding.sql \
+	sql/instrument_settlement.sql \
 	sql/isolated.sql \
 	sql/floor.sql \
 	sql/fold.sql \

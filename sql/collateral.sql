@@ -49,7 +49,7 @@ BEGIN
 				   sum(least(risk.withdrawable(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds),
 							 risk.free_collateral(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds))) AS net
 			  FROM (SELECT a.book_id, a.owner_id, a.account_id, a.asset_code, s.scale, b.amount, b.floor,
-						   count(*) FILTER (WHERE v.instrument_id IS NOT NULL AND v.mark_price IS NULL) AS unmarked,
+						   count(*) FILTER (WHERE v.mark_stale) AS unmarked,
 						   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 						   coalesce(sum(v.initial_margin), 0) AS initial_margin,
 						   coalesce(sum(v.liquidation_requirement), 0) AS requirement,
@@ -75,7 +75,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.margin_group.asset_code IS 'The asset.';
 	COMMENT ON COLUMN ledger.margin_group.scale IS 'Digits after the point of amounts in it.';
 	COMMENT ON COLUMN ledger.margin_group.accounts IS 'How many accounts of the group hold it.';
-	COMMENT ON COLUMN ledger.margin_group.unmarked IS 'How many positions without a mark they have. Above 0: nothing can be withdrawn from the group.';
+	COMMENT ON COLUMN ledger.margin_group.unmarked IS 'How many positions they have whose mark is missing or stale. Above 0: nothing can be withdrawn from the group.';
 	COMMENT ON COLUMN ledger.margin_group.equity IS 'Their balances with profits and losses not yet realised.';
 	COMMENT ON COLUMN ledger.margin_group.requirement IS 'Maintenance margins and liquidation fees of their open positions.';
 	COMMENT ON COLUMN ledger.margin_group.net IS 'What they can spare, by risk.withdrawable(), less what the others of them lack for initial margin, open orders and holds. Below zero: what they lack together.';

@@ -37,6 +37,11 @@ BEGIN
 						 ELSE 'Plain tables stay plain; a new ledger can be made partitioned.' END;
 	END IF;
 	PERFORM risk.create_tables(coalesce(partitioned, width IS NOT NULL));
+	PERFORM risk.create_shortfall_tables(coalesce(partitioned, width IS NOT NULL));
+	PERFORM risk.create_freeze_tables();
+	PERFORM risk.create_recourse_tables();
+	PERFORM risk.create_price_band_tables();
+	PERFORM risk.create_stop_order_tables();
 	PERFORM risk.create_wiring();
 
 	-- Where the triggers are missing, rows may have come in that nothing

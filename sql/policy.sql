@@ -79,6 +79,8 @@ BEGIN
 			CHECK (execution IN ('takeover', 'mark', 'order')),
 		order_timeout interval NOT NULL DEFAULT '30 seconds'
 			CHECK (order_timeout > interval '0'),
+		stop_execution text NOT NULL DEFAULT 'order'
+			CHECK (stop_execution IN ('order', 'liquidity')),
 		late_fill text NOT NULL DEFAULT 'book'
 			CHECK (late_fill IN ('book', 'refuse')),
 		pending_deposits_count boolean NOT NULL DEFAULT false,
@@ -146,6 +148,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.liquidation_buffer IS 'A liquidation stops strictly above a margin level of 100 % plus so many percentage points.';
 	COMMENT ON COLUMN ledger.policy.execution IS 'How a liquidation closes: takeover: the liquidity account takes the position at the bankruptcy price; mark: at the mark; order: an order goes out, and trades come back.';
 	COMMENT ON COLUMN ledger.policy.order_timeout IS 'How long an order of a liquidation may stay out before the position is taken over.';
+	COMMENT ON COLUMN ledger.policy.stop_execution IS 'What a stop order does when the mark reaches it. order: its event goes to the matching engine; liquidity: it is executed at the mark against the liquidity account.';
 	COMMENT ON COLUMN ledger.policy.late_fill IS 'What becomes of a fill that adds risk and comes after the account may no longer add any: booked, with an event, or refused (55000).';
 	COMMENT ON COLUMN ledger.policy.pending_deposits_count IS 'Whether deposits that are announced count for margin. They never count for withdrawals.';
 	COMMENT ON COLUMN ledger.policy.profit_backs_margin IS 'Whether unrealised profit covers initial margin when a withdrawal is judged. It is never paid out itself.';

@@ -84,11 +84,17 @@ BEGIN
 		ON CONFLICT (instrument_id, observed_at) DO NOTHING;
 		RETURN NULL;
 	END IF;
+	IF TG_OP = 'UPDATE' AND NEW.price <> OLD.price THEN
+		NEW.price := risk.band_tick(NEW.instrument_id, OLD.price, NEW.price, NEW.observed_at);
+		IF NEW.price IS NULL THEN
+			RETURN NULL;
+		END IF;
+	END IF;
 	RETURN NEW;
 END
 $function$;
 COMMENT ON FUNCTION risk.check_mark_price() IS
-	'Judges a mark price. Raises 22023 for what is no price by risk.is_price() and for a time later than now plus risk.mark_price_skew(), 23503 for an unknown instrument, 55000 for a change of instrument. A changed price with an unchanged time is taken as observed now. A tick older than the mark goes to the history only.';
+	'Judges a mark price. Raises 22023 for what is no price by risk.is_price() and for a time later than now plus risk.mark_price_skew(), 23503 for an unknown instrument, 55000 for a change of instrument. A changed price with an unchanged time is taken as observed now. A tick older than the mark goes to the history only. One outside the band of the instrument is held, or moves the mark by one width, as ledger.price_band says.';
 
 CREATE FUNCTION risk.keep_mark_price() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -172,6 +178,7 @@ BEGIN
 	SELECT t.id, t.price,
 		   coalesce(t.refusal,
 					CASE WHEN t.place <> l.place THEN 'duplicate'
+						 WHEN m.instrument_id IS NULL AND risk.tick_is_held(t.id, t.price, set_mark_prices.observed_at) THEN 'held'
 						 WHEN m.instrument_id IS NULL THEN 'older'
 						 ELSE 'moved' END)
 	  FROM tick t
@@ -181,7 +188,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.set_mark_prices(int[], numeric[], timestamptz) IS
-	'Moves the mark prices of many instruments in one statement, and says for each, in the order given, what became of it: moved; older (than the mark in force: kept in the history only); duplicate (a later good tick in the same call holds); future (observed later than now plus risk.mark_price_skew()); invalid price; unknown instrument. A bad tick never stops the others. Needs INSERT, UPDATE and SELECT on ledger.mark_price and SELECT on ledger.instrument. Errors: 22023 for arrays that are NULL or differ in length, and for a time that is NULL';
+	'Moves the mark prices of many instruments in one statement, and says for each, in the order given, what became of it: moved; older (than the mark in force: kept in the history only); held (outside the band of ledger.price_band, until other ticks confirm it); duplicate (a later good tick in the same call holds); future (observed later than now plus risk.mark_price_skew()); invalid price; unknown instrument. A bad tick never stops the others. Needs INSERT, UPDATE and SELECT on ledger.mark_price, SELECT on ledger.instrument and ledger.held_tick, and EXECUTE on risk.tick_is_held(). Errors: 22023 for arrays that are NULL or differ in length, and for a time that is NULL';
 
 REVOKE ALL ON FUNCTION
 	risk.judge_tick(text, text, numeric, timestamptz, numeric, timestamptz),

@@ -123,7 +123,8 @@ BEGIN
 		   g.fee_rate AS liquidation_fee_rate,
 		   g.fee AS liquidation_fee,
 		   g.maintenance_margin + g.fee AS liquidation_requirement,
-		   a.liquidation_trigger
+		   a.liquidation_trigger,
+		   m.price IS NULL OR i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false) AS mark_stale
 	  FROM ledger.position p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
@@ -223,6 +224,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.liquidation_fee_rate IS 'Rate of the liquidation fee, risk.liquidation_fee_rate() of the notional at entry, abs(cost), by the policy of the account; 0: no fee.';
 	COMMENT ON COLUMN ledger.position_value.liquidation_fee IS 'Liquidation fee on the whole position at the mark: notional * liquidation_fee_rate. Exact; what is charged is rounded, see risk.liquidation_fee().';
 	COMMENT ON COLUMN ledger.position_value.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the position adds to the requirement of its account.';
+	COMMENT ON COLUMN ledger.position_value.mark_stale IS 'Whether the mark cannot be relied on: there is none, it is older than instrument.max_mark_age, or the instrument is halted. Nothing is withdrawn or liquidated by it.';
 	COMMENT ON COLUMN ledger.position_value.liquidation_trigger IS 'Whether the account is to be liquidated below its requirement, or at_or_below, by its policy.';
 
 	-- Bankruptcy price: of one position, where the account's equity is zero.
@@ -325,6 +327,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee.';
 
 	PERFORM risk.create_collateral_views();
+	PERFORM risk.create_recourse_views();
 
 	-- What a margin group counts for an account is asked of accounts in groups
 	-- only; src/collateral.c reckons alike.
@@ -343,10 +346,10 @@ BEGIN
 		   r.order_reserve, r.parent_id,
 		   r.liquidation_fee, e.requirement AS liquidation_requirement,
 		   coalesce(risk.is_liquidatable(coalesce(e.group_equity, e.equity), coalesce(e.group_requirement, e.requirement),
-										 r.liquidation_trigger), false) AS liquidatable,
+										 r.liquidation_trigger), false) AND r.stale = 0 AS liquidatable,
 		   e.collateral, e.group_equity, e.group_requirement,
 		   trim_scale(risk.margin_level(e.group_equity, e.group_requirement)) AS group_level,
-		   r.holds
+		   r.holds, r.overdue_debt
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -355,7 +358,8 @@ BEGIN
 													 AND s.slot <> 0), 0) END AS balance,
 				   b.floor,
 				   a.in_group AND a.status <> 'closed' AS in_group,
-				   count(*) FILTER (WHERE v.instrument_id IS NOT NULL AND v.mark_price IS NULL) AS unmarked,
+				   count(*) FILTER (WHERE v.mark_stale) AS unmarked,
+				   count(*) FILTER (WHERE v.mark_stale AND v.mark_price IS NOT NULL) AS stale,
 				   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 				   coalesce(sum(v.notional), 0) AS notional,
 				   coalesce(sum(v.initial_margin), 0) AS initial_margin,
@@ -366,7 +370,9 @@ BEGIN
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
 							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,
 				   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
-							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds
+							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds,
+				   coalesce((SELECT sum(d.overdue) FROM ledger.open_debt d
+							  WHERE d.book_id = a.book_id AND d.account_id = a.account_id), 0) AS overdue_debt
 			  FROM ledger.account a
 			 CROSS JOIN LATERAL (
 				SELECT n.amount, n.floor FROM ledger.balance n
@@ -388,7 +394,7 @@ BEGIN
 		 WHERE m.book_id = r.book_id AND m.owner_id = r.owner_id
 		OFFSET 0) g ON r.in_group
 	 CROSS JOIN LATERAL (
-		SELECT r.balance + r.unrealized_pnl AS equity,
+		SELECT r.balance + r.unrealized_pnl - r.overdue_debt AS equity,
 			   r.maintenance_margin + r.liquidation_fee AS requirement,
 			   w.withdrawable,
 			   CASE WHEN r.in_group
@@ -413,22 +419,23 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.status IS 'State of the account.';
 	COMMENT ON COLUMN ledger.account_risk.balance IS 'What the venue owes the holder, over all slots.';
 	COMMENT ON COLUMN ledger.account_risk.unrealized_pnl IS 'Profit (above zero) or loss of the open positions at the mark.';
-	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl.';
+	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl - overdue_debt.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
-	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders and holds keep, as far as it is above the floor, and less what it has to hold for its margin group. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or while it or a member of its group has a position without a mark.';
+	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders and holds keep, as far as it is above the floor, and less what it has to hold for its margin group. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or while it or a member of its group has a position whose mark is missing or stale (position_value.mark_stale).';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100, but in a margin group group_level tells. NULL without a requirement.';
 	COMMENT ON COLUMN ledger.account_risk.margin_ratio IS 'equity / notional in percent. NULL without a position.';
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.holds IS 'What the open holds of the account keep.';
+	COMMENT ON COLUMN ledger.account_risk.overdue_debt IS 'What the account owes and should have paid, see ledger.open_debt.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_fee IS 'Sum over the open positions, before it is rounded to be charged.';
 	COMMENT ON COLUMN ledger.account_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the equity is compared with.';
-	COMMENT ON COLUMN ledger.account_risk.liquidatable IS 'Whether there is a position and the equity is below liquidation_requirement, or also at it where the policy says at_or_below; in a margin group, group_equity and group_requirement.';
+	COMMENT ON COLUMN ledger.account_risk.liquidatable IS 'Whether there is a position and the equity is below liquidation_requirement, or also at it where the policy says at_or_below; in a margin group, group_equity and group_requirement. False while a position of the account is halted or its mark stale.';
 	COMMENT ON COLUMN ledger.account_risk.collateral IS 'What the other accounts of its margin group count for, in the asset of this one: what those of the same asset have to spare, less what they lack, and those of other assets at index price less haircut, rounded down. Below zero: how much this account has to hold for them. 0 outside a group.';
 	COMMENT ON COLUMN ledger.account_risk.group_equity IS 'Equity of the whole margin group in the unit of account, see ledger.margin_group. NULL outside a group, and where the asset of the account has no index price.';
 	COMMENT ON COLUMN ledger.account_risk.group_requirement IS 'Maintenance margins and liquidation fees of the whole margin group in the unit of account. NULL likewise.';

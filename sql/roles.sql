@@ -16,6 +16,10 @@ AS $function$
 		('reader', 'SELECT', 'ALL TABLES IN SCHEMA', 'ledger'),
 
 		('writer', 'INSERT', 'TABLE', 'ledger.trade, ledger.transfer, ledger.journal, ledger.hold, ledger.hold_release'),
+		('writer', 'INSERT (book_id, account_id, instrument_id, side, triggers, trigger_price, qty, limit_price, one_cancels_other)', 'TABLE', 'ledger.stop_order'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.place_stop_order(bigint, int, text, numeric, numeric, numeric, bigint, text, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.cancel_stop_order(bigint, text, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.repay(bigint, numeric, int)'),
 		('writer', 'INSERT, UPDATE', 'TABLE', 'ledger.mark_price, ledger.index_price'),
 		('writer', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.order_reserve, ledger.margin_setting'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint)'),
@@ -33,11 +37,12 @@ AS $function$
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.add_margin(bigint, numeric, int, text)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.remove_margin(bigint, numeric, int, text)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.set_mark_prices(int[], numeric[], timestamptz)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.tick_is_held(int, numeric, timestamptz)'),
 
 		('operator', 'INSERT, UPDATE (status, policy_code, owner_id)', 'TABLE', 'ledger.account'),
 		('operator', 'INSERT', 'TABLE', 'ledger.policy, ledger.funding, ledger.margin_scale'),
-		('operator', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.margin_tier, ledger.position_limit, ledger.dynamic_margin, ledger.collateral'),
-		('operator', 'UPDATE (limit_mode, open_interest_limit, open_interest_lo, open_interest_hi)', 'TABLE', 'ledger.instrument'),
+		('operator', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.margin_tier, ledger.position_limit, ledger.dynamic_margin, ledger.collateral, ledger.price_band'),
+		('operator', 'UPDATE (limit_mode, open_interest_limit, open_interest_lo, open_interest_hi, state, max_mark_age)', 'TABLE', 'ledger.instrument'),
 		('operator', 'INSERT', 'TABLE', 'ledger.reversal'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reverse_transfer(bigint, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reverse_journal(bigint, text, int)'),
@@ -47,6 +52,15 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.confirm_held_ticks()'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.trigger_stop_orders(int, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze(bigint, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze_owner(text, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.lift_freeze(bigint, text, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.apply_freezes(int, bigint, text)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.plan_instalments(bigint, int, timestamptz, interval, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.accrue_penalties(timestamptz)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.waive(bigint, numeric, text, int)'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),
@@ -55,6 +69,7 @@ AS $function$
 		('owner', 'SELECT, UPDATE', 'SEQUENCE', 'ledger.account_account_id_seq'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_isolated(bigint, int, numeric, text, int, bigint)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.create_book(int, text)'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.settle_instrument(int, numeric)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_system_accounts(int, text)')
 	   ) AS p(part, privileges, object_kind, object_name)
 	  JOIN (VALUES
@@ -147,9 +162,11 @@ AS $function$
 DECLARE
 	-- what says nothing of anybody, and is for all to read
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_tier',
-		'mark_price', 'mark_price_history', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
+		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
-		'account_risk', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value'];
+		'account_risk', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'negative_balance_report'];
+	-- those whose debt the policies let through
+	own_debts CONSTANT text := '(book_id, debt_id) IN (SELECT d.book_id, d.debt_id FROM ledger.debt d)';
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';
 	protected record;
 BEGIN
@@ -168,12 +185,16 @@ BEGIN
 					WHEN 'position_limit' THEN 'owner_id IS NULL OR owner_id = current_user'
 					WHEN 'transfer' THEN format(own_accounts, 'from_account') || ' OR ' || format(own_accounts, 'to_account')
 					WHEN 'journal' THEN 'EXISTS (SELECT FROM ledger.account a WHERE a.book_id = journal.book_id AND a.account_id = ANY (accounts) AND a.owner_id = current_user)'
+					WHEN 'freeze' THEN format(own_accounts, 'account_id') || ' OR owner_id = current_user'
+					WHEN 'instalment' THEN own_debts
+					WHEN 'repayment' THEN own_debts
+					WHEN 'waiver' THEN own_debts
 					ELSE format(own_accounts, 'account_id')
 			   END AS own_rows
 		  FROM pg_class c
 		 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 		   AND c.relname <> 'wiring'
-		   AND (c.relname IN ('transfer', 'journal', 'position_limit')
+		   AND (c.relname IN ('transfer', 'journal', 'position_limit', 'instalment', 'repayment', 'waiver')
 				OR EXISTS (SELECT FROM pg_attribute t
 							WHERE t.attrelid = c.oid AND t.attname = 'account_id' AND NOT t.attisdropped))
 		 ORDER BY c.relname

@@ -44,6 +44,9 @@ BEGIN
 			CHECK (reference_notional > 0 AND reference_notional < 'Infinity'),
 		depth_ratio numeric NOT NULL DEFAULT 1
 			CHECK (depth_ratio >= 0 AND depth_ratio < 'Infinity'),
+		state text NOT NULL DEFAULT 'open'
+			CHECK (state IN ('open', 'close_only', 'halted', 'settled')),
+		max_mark_age interval CHECK (max_mark_age > interval '0'),
 		last_funding_at timestamptz,
 		CONSTRAINT open_interest_bounds_ascend
 			CHECK ((open_interest_lo IS NULL) = (open_interest_hi IS NULL)
@@ -56,6 +59,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.instrument.kind IS 'linear: settled in the quote asset; inverse: in the coin; quanto: in another asset, with the formulas of linear.';
 	COMMENT ON COLUMN ledger.instrument.settle_asset IS 'What profit, loss, margin and fees are in.';
 	COMMENT ON COLUMN ledger.instrument.multiplier IS 'Units of the underlying in one contract.';
+	COMMENT ON COLUMN ledger.instrument.state IS 'open; close_only: no trade that adds risk; halted: nor a liquidation, and who has a position cannot withdraw, while it counts in the equity at the last mark; settled: all positions were closed by risk.settle_instrument(), and no trade comes any more.';
+	COMMENT ON COLUMN ledger.instrument.max_mark_age IS 'A mark that is older is stale: who has a position cannot withdraw and is not liquidated until the next tick. NULL: a mark holds until the next one.';
 	COMMENT ON COLUMN ledger.instrument.last_funding_at IS 'The latest funding of any book; written by posting.';
 	COMMENT ON COLUMN ledger.instrument.limit_mode IS 'What becomes of a trade that takes a position beyond a limit (ledger.position_limit, open_interest_limit, the cap of the last tier). report: it is booked, and ledger.position_limit_usage and ledger.open_interest show it; refuse: 23514 at commit, for trades of kind trade by traders; forced trades and those that do not add risk are booked all the same. With refuse, transactions that add risk commit one after the other within a book.';
 	COMMENT ON COLUMN ledger.instrument.open_interest_limit IS 'The most contracts that may be open in one book, counted on the long side; NULL: no limit.';
@@ -265,6 +270,8 @@ BEGIN
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
 		in_group boolean NOT NULL DEFAULT false,
+		status_since timestamptz,
+		unfrozen_status text,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
 		CONSTRAINT isolated_account_has_parent_and_instrument
@@ -300,6 +307,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
+	COMMENT ON COLUMN ledger.account.status_since IS 'Since when the status holds; NULL: it never changed. Set by the database.';
+	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.balance (
@@ -427,7 +436,7 @@ BEGIN
 			CHECK (effective_at >= '0001-01-01 UTC' AND effective_at < '10000-01-01 UTC'),
 		accounts bigint[] NOT NULL,
 		amounts numeric[] NOT NULL,
-		kind text NOT NULL DEFAULT 'journal' CHECK (kind IN ('journal', 'adjustment')),
+		kind text NOT NULL DEFAULT 'journal' CHECK (kind IN ('journal', 'adjustment', 'repayment', 'waiver')),
 		idempotency_key text,
 		metadata jsonb NOT NULL DEFAULT '{}',
 		who text NOT NULL DEFAULT session_user,
@@ -445,7 +454,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.journal.effective_at IS 'When it counts from, for statements; NULL: when it was posted.';
 	COMMENT ON COLUMN ledger.journal.accounts IS 'The account of each leg: two legs or more. An account may have several, each makes an entry.';
 	COMMENT ON COLUMN ledger.journal.amounts IS 'What each account gets (above zero) or gives, in units of its asset; never zero.';
-	COMMENT ON COLUMN ledger.journal.kind IS 'journal: a choice, refused (23514) when an account cannot spare what its legs together take out of it; adjustment: a fact, whose shortfall is never the insurance fund''s, and which does not move money between traders.';
+	COMMENT ON COLUMN ledger.journal.kind IS 'journal: a choice, refused (23514) when an account cannot spare what its legs together take out of it; adjustment: a fact, whose shortfall is never the insurance fund''s, and which does not move money between traders; repayment and waiver are made by the functions for debts.';
 	COMMENT ON COLUMN ledger.journal.idempotency_key IS 'A key that makes it be posted once; NULL: none.';
 	COMMENT ON COLUMN ledger.journal.metadata IS 'Anything that the caller wants to keep with it.';
 	COMMENT ON COLUMN ledger.journal.who IS 'Who inserted it; set by the database.';
@@ -688,6 +697,7 @@ BEGIN
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
 		reset_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+		shortfall_id bigint NOT NULL,
 		account_id bigint NOT NULL,
 		payer_account bigint NOT NULL,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -715,13 +725,14 @@ BEGIN
 	COMMENT ON COLUMN ledger.reset.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.reset.period IS 'The day on which it was posted, in UTC.';
 	COMMENT ON COLUMN ledger.reset.reset_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.reset.shortfall_id IS 'The shortfall that it pays for, alone or with others.';
 	COMMENT ON COLUMN ledger.reset.account_id IS 'Whose balance was below its floor.';
 	COMMENT ON COLUMN ledger.reset.payer_account IS 'Who paid.';
 	COMMENT ON COLUMN ledger.reset.posted_at IS 'When it was posted.';
 	COMMENT ON COLUMN ledger.reset.cause IS 'Number of the row that left the balance below its floor.';
 	COMMENT ON COLUMN ledger.reset.cause_kind IS 'What the cause is a row of.';
 	COMMENT ON COLUMN ledger.reset.asset_code IS 'The asset.';
-	COMMENT ON COLUMN ledger.reset.stage IS 'The stage of the policy that paid: fund or house.';
+	COMMENT ON COLUMN ledger.reset.stage IS 'The stage of the policy that paid: fund, house, receivable or suspense. What suspense paid is placed after the commit, see ledger.open_shortfall.';
 	COMMENT ON COLUMN ledger.reset.shortfall IS 'What the account could not cover itself, over all payers.';
 	COMMENT ON COLUMN ledger.reset.amount IS 'What this payer paid.';
 	COMMENT ON COLUMN ledger.reset.balance_before IS 'The balance before this payment.';

@@ -112,6 +112,16 @@ BEGIN
 				  DETAIL = 'instrument_id, kind, settle_asset and multiplier decide what its positions are worth.',
 				  HINT = 'Make another instrument; one that nothing refers to can be deleted and made again.';
 	END IF;
+	IF NEW.state IS DISTINCT FROM OLD.state AND (OLD.state = 'settled' OR NEW.state = 'settled'
+		AND EXISTS (SELECT FROM ledger.book b JOIN ledger.position p
+					   ON (p.book_id::bigint << 32) + p.instrument_id = (b.book_id::bigint << 32) + NEW.instrument_id
+					WHERE p.qty <> 0)) THEN
+		RAISE EXCEPTION 'instrument % cannot become %', OLD.instrument_id, NEW.state
+			USING ERRCODE = '55000',
+				  DETAIL = CASE OLD.state WHEN 'settled' THEN 'It is settled, and stays so.' ELSE 'It has open positions.' END,
+				  HINT = CASE OLD.state WHEN 'settled' THEN 'Make another instrument.'
+						 ELSE 'risk.settle_instrument() closes them at one price.' END;
+	END IF;
 	-- later than any funding is safe, it costs late trades a look in vain
 	IF NEW.last_funding_at IS DISTINCT FROM OLD.last_funding_at AND
 		(NEW.last_funding_at IS NULL OR NEW.last_funding_at <
@@ -129,7 +139,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_instrument() IS
-	'Raises 55000 when a column of an instrument would change that decides what positions are worth, or when last_funding_at would be before its last funding.';
+	'Raises 55000 when a column of an instrument would change that decides what positions are worth, when last_funding_at would be before its last funding, when it is settled and would not be any more, or would be while positions are open.';
 
 CREATE FUNCTION risk.check_account() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -147,7 +157,18 @@ BEGIN
 				  HINT = 'Insert it into ledger.policy, or use one that is there.';
 	END IF;
 	NEW.in_group := groups AND NEW.kind = 'trader' AND NEW.owner_id IS NOT NULL AND NEW.parent_id IS NULL;
+	IF TG_OP = 'UPDATE' AND NEW.status <> OLD.status THEN
+		-- what a trade is late for
+		NEW.status_since := clock_timestamp();
+		-- what it comes back to; a liquidation is over by then
+		NEW.unfrozen_status := CASE WHEN NEW.status = 'frozen' AND OLD.status <> 'liquidating' THEN OLD.status END;
+	END IF;
 	IF TG_OP = 'INSERT' THEN
+		IF NEW.kind = 'trader' AND NEW.status <> 'frozen'
+			AND risk.freeze_of(NEW.book_id, NEW.account_id, NEW.owner_id) IS NOT NULL THEN
+			NEW.unfrozen_status := NEW.status;
+			NEW.status := 'frozen';
+		END IF;
 		IF NEW.parent_id IS NULL THEN
 			RETURN NEW;
 		END IF;
@@ -203,13 +224,17 @@ BEGIN
 	-- Posting reads the account after it has locked the balance, so a change
 	-- that holds this lock is either seen or waited for.  Sorted, as posting
 	-- sorts them.
-	PERFORM FROM ledger.balance b
-	  JOIN before o ON o.book_id = b.book_id AND o.account_id = b.account_id
-	  JOIN after n ON n.book_id = b.book_id AND n.account_id = b.account_id
-	 WHERE b.slot = 0
-	   AND (n.status, n.policy_code, n.owner_id) IS DISTINCT FROM (o.status, o.policy_code, o.owner_id)
-	 ORDER BY b.book_id, b.account_id
-	   FOR NO KEY UPDATE OF b;
+	-- Posting itself holds what it needs: the account in debt is locked, and the
+	-- others of its owner are frozen from the next posting on.
+	IF NOT risk.is_posting() THEN
+		PERFORM FROM ledger.balance b
+		  JOIN before o ON o.book_id = b.book_id AND o.account_id = b.account_id
+		  JOIN after n ON n.book_id = b.book_id AND n.account_id = b.account_id
+		 WHERE b.slot = 0
+		   AND (n.status, n.policy_code, n.owner_id) IS DISTINCT FROM (o.status, o.policy_code, o.owner_id)
+		 ORDER BY b.book_id, b.account_id
+		   FOR NO KEY UPDATE OF b;
+	END IF;
 
 	SELECT n.book_id, n.account_id, n.kind INTO busy
 	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
@@ -221,6 +246,8 @@ BEGIN
 						WHERE p.book_id = n.book_id AND p.account_id = n.account_id AND p.qty <> 0)
 			OR EXISTS (SELECT FROM ledger.open_hold h
 						WHERE h.book_id = n.book_id AND h.account_id = n.account_id)
+			OR EXISTS (SELECT FROM ledger.debt d
+						WHERE d.book_id = n.book_id AND d.account_id = n.account_id AND d.settled_at IS NULL)
 			OR EXISTS (SELECT FROM ledger.account c
 						WHERE c.book_id = n.book_id AND c.parent_id = n.account_id AND c.status <> 'closed'))
 	 ORDER BY n.book_id, n.account_id LIMIT 1;
@@ -230,7 +257,7 @@ BEGIN
 				  DETAIL = CASE WHEN EXISTS (SELECT FROM ledger.account c
 											WHERE c.book_id = busy.book_id AND c.parent_id = busy.account_id AND c.status <> 'closed')
 							THEN 'It has a child account that is not closed.'
-							WHEN busy.kind = 'trader' THEN 'It has a balance, an open position or an open hold.'
+							WHEN busy.kind = 'trader' THEN 'It has a balance, an open position, an open hold or an open debt.'
 							ELSE format('It is the %s account of the book.', busy.kind) END,
 				  HINT = CASE busy.kind WHEN 'trader' THEN 'Close the positions, release the holds and withdraw the balance first.'
 							ELSE 'Accounts of the venue itself stay open.' END;
@@ -249,6 +276,34 @@ BEGIN
 			USING ERRCODE = '55000', DETAIL = 'It is the child of that account.',
 				  HINT = 'Change the owner of both in one statement.';
 	END IF;
+
+	-- A status that is set by hand is a freeze of its own, and ends no other.
+	INSERT INTO ledger.freeze (book_id, account_id, reason)
+	SELECT n.book_id, n.account_id, 'operator'
+	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	 WHERE n.status = 'frozen' AND o.status <> 'frozen' AND n.kind = 'trader'
+	   AND risk.freeze_of(n.book_id, n.account_id, n.owner_id) IS NULL
+	 ORDER BY n.book_id, n.account_id;
+	UPDATE ledger.freeze f
+	   SET lifted_at = clock_timestamp(), lifted_by = session_user, lifted_because = 'status ' || n.status
+	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	 WHERE o.status = 'frozen' AND n.status <> 'frozen'
+	   AND f.book_id = n.book_id AND f.account_id = n.account_id AND f.reason = 'operator' AND f.lifted_at IS NULL;
+	SELECT n.book_id, n.account_id, n.status, risk.freeze_of(n.book_id, n.account_id, n.owner_id) AS freeze INTO busy
+	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	 WHERE o.status = 'frozen' AND n.status <> 'frozen'
+	   AND risk.freeze_of(n.book_id, n.account_id, n.owner_id) IS NOT NULL
+	 ORDER BY n.book_id, n.account_id LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'account % of book % cannot become %', busy.account_id, busy.book_id, busy.status
+			USING ERRCODE = '55000', DETAIL = format('It is frozen by %s.', busy.freeze),
+				  HINT = 'Only the reason of a freeze lifts it: risk.lift_freeze(), or the settlement of the debt.';
+	END IF;
+	-- a freeze that came while this statement waited for the account
+	PERFORM risk.apply_freezes(n.book_id, n.account_id)
+	   FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+	  WHERE n.status NOT IN ('frozen', 'closed') AND n.kind = 'trader'
+		AND risk.freeze_of(n.book_id, n.account_id, n.owner_id) IS NOT NULL;
 
 	INSERT INTO ledger.event (book_id, account_id, kind, payload)
 	SELECT n.book_id, n.account_id, 'account_change',
@@ -306,6 +361,7 @@ AS $function$
 			('index_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_index_price'),
 			('mark_price', 'check_tick', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_mark_price'),
 			('mark_price', 'keep_history', 'O', 'AFTER INSERT OR UPDATE|FOR EACH ROW', 'keep_mark_price'),
+			('stop_order', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_stop_order'),
 			('funding', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_funding'),
 			('funding', 'post', 'O', 'AFTER INSERT|REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT', 'post_fundings')
 		  ) AS v(table_name, trigger_name, enabled, timing, function_name)
@@ -313,15 +369,16 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold']) AS name
+							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
+							'shortfall', 'open_shortfall', 'takeover']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
-					WHEN n.name IN ('account', 'balance', 'position') THEN 'BEFORE DELETE|FOR EACH ROW'
+					WHEN n.name IN ('account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'trade', 'transfer', 'entry', 'settlement', 'reset',
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'exchange', 'seal', 'seal_range',
+							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'seal', 'seal_range',
 							'journal', 'hold', 'hold_release', 'reversal']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 		UNION ALL

@@ -121,7 +121,7 @@ BEGIN
 			 GROUP BY e.book_id, e.kind, e.cause
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
-								  'journal', 'adjustment', 'reversal', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
+								  'journal', 'adjustment', 'repayment', 'waiver', 'reversal', 'realized_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'reset',
 								  'funding', 'late_funding', 'fold', 'exchange')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
@@ -213,7 +213,7 @@ BEGIN
 							UNION ALL
 							SELECT e.book_id, e.cause, e.kind, e.account_id, 0, 0, e.amount, 1
 							  FROM ledger.entry e
-							 WHERE e.kind IN ('journal', 'adjustment')
+							 WHERE e.kind IN ('journal', 'adjustment', 'repayment', 'waiver')
 							   AND (check_transfers.book_id IS NULL OR e.book_id = check_transfers.book_id)) u
 					 GROUP BY u.book_id, u.journal_id, u.account_id, u.kind
 					HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)

@@ -219,14 +219,148 @@ BEGIN
 					 WHERE r.account_id > 0 AND e.balance_after <> r.balance_after
 					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
 					UNION ALL
-					SELECT r.book_id, min(r.reset_id), r.account_id,
-						   format('paid %s for %s %s, shortfall %s to %s', sum(r.amount), r.cause_kind, r.cause,
-								  min(r.shortfall), max(r.shortfall))
+					-- a reset says what its shortfall says
+					SELECT r.book_id, r.reset_id, r.account_id, format('it is not as shortfall %s says', r.shortfall_id)
 					  FROM ledger.reset r
-					 WHERE check_trades.book_id IS NULL OR r.book_id = check_trades.book_id
-					 GROUP BY r.book_id, r.account_id, r.cause_kind, r.cause
-					HAVING sum(r.amount) <> min(r.shortfall) OR sum(r.amount) <> max(r.shortfall)) f
+					  LEFT JOIN ledger.shortfall s ON s.book_id = r.book_id AND s.shortfall_id = r.shortfall_id
+					 WHERE (r.account_id, r.cause, r.cause_kind, r.asset_code, r.shortfall, r.instrument_id, r.owner_id, r.policy_code, r.policy_version)
+						   IS DISTINCT FROM
+						   (s.account_id, s.cause, s.cause_kind, s.asset_code, s.amount, s.instrument_id, s.owner_id, s.policy_code, s.policy_version)
+					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)) f
 			 ORDER BY f.book_id, f.reset_id, f.account_id, f.fault
+			 LIMIT 1) v;
+
+	-- Every unit of a shortfall has a payer, and the policy in force knows him.
+	-- What suspense paid stands open until somebody else has.
+	RETURN QUERY
+	SELECT 'shortfalls', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s, shortfall %s: %s', f.book_id, f.account_id, f.shortfall_id, f.fault) AS offender
+			  FROM (SELECT s.book_id, s.account_id, s.shortfall_id,
+						   CASE WHEN r.paid IS DISTINCT FROM s.amount THEN format('%s of %s are paid', coalesce(r.paid, 0), s.amount)
+								WHEN r.by_fund > s.amount - s.operational THEN format('the fund paid %s, of which %s were not the market''s',
+																					  r.by_fund, s.operational)
+								WHEN r.stages <@ (y.stages || CASE WHEN 'suspense' = ANY (y.stages) THEN ARRAY['house'] END) IS NOT TRUE
+								THEN format('paid by %s, version %s of policy %s knows %s', r.stages, s.policy_version, s.policy_code, y.stages)
+								WHEN o.remaining > r.by_suspense OR o.remaining IS NOT NULL AND r.by_suspense = 0
+								THEN format('%s stand open, suspense paid %s', o.remaining, r.by_suspense)
+						   END AS fault
+					  FROM ledger.shortfall s
+					  LEFT JOIN LATERAL (
+						SELECT sum(r.amount) AS paid, coalesce(sum(r.amount) FILTER (WHERE r.stage = 'fund'), 0) AS by_fund,
+							   coalesce(sum(r.amount) FILTER (WHERE r.stage = 'suspense'), 0) AS by_suspense,
+							   array_agg(CASE WHEN r.stage = 'fund' AND 'fund_if_whole' = ANY (p.stages) THEN 'fund_if_whole' ELSE r.stage END) AS stages
+						  FROM ledger.reset r
+						  JOIN ledger.policy p ON p.policy_code = r.policy_code AND p.version = r.policy_version
+						 WHERE r.book_id = s.book_id AND r.shortfall_id = s.shortfall_id) r ON true
+					  LEFT JOIN ledger.policy y ON y.policy_code = s.policy_code AND y.version = s.policy_version
+					  LEFT JOIN ledger.open_shortfall o ON o.book_id = s.book_id AND o.shortfall_id = s.shortfall_id
+					 WHERE check_trades.book_id IS NULL OR s.book_id = check_trades.book_id
+					UNION ALL
+					SELECT o.book_id, o.account_id, o.shortfall_id, 'it stands open, and there is none'
+					  FROM ledger.open_shortfall o
+					 WHERE NOT EXISTS (SELECT FROM ledger.shortfall s
+										WHERE s.book_id = o.book_id AND s.shortfall_id = o.shortfall_id
+										  AND s.account_id = o.account_id AND s.asset_code = o.asset_code)
+					   AND (check_trades.book_id IS NULL OR o.book_id = check_trades.book_id)) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.shortfall_id, f.fault
+			 LIMIT 1) v;
+
+	-- A debt is what the shortfall says, and has been paid and waived as the rows
+	-- say; nobody gets back more than he paid.
+	RETURN QUERY
+	SELECT 'debts', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, format('book %s, debt %s: %s', f.book_id, f.debt_id, f.fault) AS offender
+			  FROM (SELECT d.book_id, d.debt_id,
+						   CASE WHEN s.amount IS DISTINCT FROM d.principal OR s.account_id IS DISTINCT FROM d.account_id
+								THEN format('%s of account %s, shortfall %s is %s of account %s', d.principal, d.account_id,
+											d.shortfall_id, s.amount, s.account_id)
+								WHEN d.repaid <> y.repaid THEN format('%s are repaid, the rows say %s', d.repaid, y.repaid)
+								WHEN d.waived <> w.waived THEN format('%s are waived, the rows say %s', d.waived, w.waived)
+								WHEN i.paid > d.repaid + d.waived THEN format('%s of the instalments are paid, of the debt %s', i.paid, d.repaid + d.waived)
+						   END AS fault
+					  FROM ledger.debt d
+					  LEFT JOIN ledger.shortfall s ON s.book_id = d.book_id AND s.shortfall_id = d.shortfall_id
+					 CROSS JOIN LATERAL (SELECT coalesce(sum(r.amount), 0) AS repaid FROM ledger.repayment r
+										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) y
+					 CROSS JOIN LATERAL (SELECT coalesce(sum(r.amount), 0) AS waived FROM ledger.waiver r
+										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) w
+					 CROSS JOIN LATERAL (SELECT coalesce(sum(n.paid), 0) AS paid FROM ledger.instalment n
+										  WHERE n.book_id = d.book_id AND n.debt_id = d.debt_id) i
+					 WHERE check_trades.book_id IS NULL OR d.book_id = check_trades.book_id
+					UNION ALL
+					SELECT s.book_id, 0, format('shortfall %s of account %s has none, and its policy wants one', s.shortfall_id, s.account_id)
+					  FROM ledger.shortfall s
+					  JOIN ledger.policy p ON p.policy_code = s.policy_code AND p.version = s.policy_version AND p.recourse = 'debt'
+					 WHERE s.account_id > 0
+					   AND NOT EXISTS (SELECT FROM ledger.debt d WHERE d.book_id = s.book_id AND d.shortfall_id = s.shortfall_id)
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+					UNION ALL
+					SELECT y.book_id, y.debt_id, format('reset %s paid %s and got back %s', y.reset_id, max(r.amount), sum(y.amount))
+					  FROM ledger.repayment y
+					  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
+					  LEFT JOIN ledger.reset r ON r.book_id = y.book_id AND r.reset_id = y.reset_id AND r.shortfall_id = d.shortfall_id
+											  AND r.payer_account = y.payee_account
+					 WHERE y.reset_id IS NOT NULL
+					   AND (check_trades.book_id IS NULL OR y.book_id = check_trades.book_id)
+					 GROUP BY y.book_id, y.debt_id, y.reset_id
+					HAVING sum(y.amount) > max(r.amount) IS NOT FALSE
+					UNION ALL
+					-- each journal pays out what the rows say
+					SELECT u.book_id, max(u.debt_id), format('journal %s pays %s to account %s, the rows say %s', u.journal_id, sum(u.paid), u.account_id, sum(u.due))
+					  FROM (SELECT j.book_id, j.journal_id, (j.metadata->>'debt_id')::bigint AS debt_id, l.account_id, l.amount AS paid, 0 AS due
+							  FROM ledger.journal j
+							 CROSS JOIN LATERAL unnest(j.accounts, j.amounts) AS l(account_id, amount)
+							 WHERE j.kind = 'repayment'
+							   AND (check_trades.book_id IS NULL OR j.book_id = check_trades.book_id)
+							UNION ALL
+							SELECT y.book_id, y.journal_id, y.debt_id, l.account_id, 0, l.amount
+							  FROM ledger.repayment y
+							  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
+							 CROSS JOIN LATERAL (VALUES (y.payee_account, y.amount), (d.account_id, -y.amount)) AS l(account_id, amount)
+							 WHERE check_trades.book_id IS NULL OR y.book_id = check_trades.book_id) u
+					 GROUP BY u.book_id, u.journal_id, u.account_id
+					HAVING sum(u.paid) <> sum(u.due)) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.debt_id, f.fault
+			 LIMIT 1) v;
+
+	RETURN QUERY
+	SELECT 'freezes', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, account %s is %s: %s', a.book_id, a.account_id, a.status,
+						  CASE a.status WHEN 'frozen' THEN 'no freeze is open' ELSE format('freeze %s is open', min(f.freeze_id)) END) AS offender
+			  FROM ledger.account a
+			  LEFT JOIN ledger.freeze f ON f.book_id = a.book_id AND f.lifted_at IS NULL
+									   AND (f.account_id = a.account_id OR f.owner_id = a.owner_id)
+			 WHERE a.kind = 'trader' AND a.status <> 'closed'
+			   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
+			 GROUP BY a.book_id, a.account_id, a.status
+			HAVING (a.status = 'frozen') <> (count(f.freeze_id) > 0)
+			 ORDER BY a.book_id, a.account_id
+			 LIMIT 1) v;
+
+	-- A takeover is two trades of its kind, and there are no others.
+	RETURN QUERY
+	SELECT 'takeovers', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, execution %s, account %s, instrument %s: %s traded at %s, expected %s at %s', u.book_id, u.execution_id,
+						  u.account_id, u.instrument_id, sum(u.found), max(u.price), sum(u.due), max(u.due_price)) AS offender
+			  FROM (SELECT k.book_id, k.execution_id, k.instrument_id, l.account_id, l.qty AS due, k.price AS due_price,
+						   1 AS legs, 0 AS found, NULL::numeric AS price, 0 AS trades
+					  FROM ledger.takeover k
+					 CROSS JOIN LATERAL (VALUES (k.account_id, -k.qty), (k.liquidity_account, k.qty)) AS l(account_id, qty)
+					 WHERE check_trades.book_id IS NULL OR k.book_id = check_trades.book_id
+					UNION ALL
+					SELECT t.book_id, t.execution_id, t.instrument_id, t.account_id, 0, NULL, 0,
+						   CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END, t.price, 1
+					  FROM ledger.trade t
+					 WHERE t.kind = 'takeover'
+					   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.execution_id, u.account_id, u.instrument_id
+			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.trades) OR max(u.price) IS DISTINCT FROM max(u.due_price)
+			 ORDER BY u.book_id, u.execution_id, u.account_id
 			 LIMIT 1) v;
 
 	-- Two legs within an asset, else two in either, on the liquidity account of

@@ -58,6 +58,9 @@ BEGIN
 		exchange date,
 		collateral text,
 		index_price text,
+		shortfall date,
+		open_shortfall bigint,
+		takeover date,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -93,7 +96,10 @@ BEGIN
 		FOREIGN KEY (book_id, original_kind, reversal) REFERENCES ledger.reversal,
 		FOREIGN KEY (book_id, row_id, exchange) REFERENCES ledger.exchange,
 		FOREIGN KEY (collateral) REFERENCES ledger.collateral,
-		FOREIGN KEY (index_price) REFERENCES ledger.index_price
+		FOREIGN KEY (index_price) REFERENCES ledger.index_price,
+		FOREIGN KEY (book_id, row_id, shortfall) REFERENCES ledger.shortfall,
+		FOREIGN KEY (book_id, open_shortfall) REFERENCES ledger.open_shortfall,
+		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -328,6 +328,7 @@ post_batch(Batch *batch)
 	/* other triggers on the table may post: what is held in memory here must be written */
 	posting_write(posting);
 	insert_posted_transfers(batch->wiring, batch->book_id, batch->accepted, batch->naccepted);
+	pay_debts_of(batch->wiring, posting, batch->book_id, batch->accepted, batch->naccepted);
 }
 
 /*

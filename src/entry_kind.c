@@ -24,6 +24,8 @@ entry_class(const char *kind)
 		{"fee", CLASS_OPERATIONAL},
 		{"adjustment", CLASS_OPERATIONAL},
 		{"reversal", CLASS_OPERATIONAL},
+		{"repayment", CLASS_OPERATIONAL},
+		{"waiver", CLASS_OPERATIONAL},
 		{"trade_fee", CLASS_FEE},
 	};
 
@@ -40,7 +42,8 @@ entry_cause_kind(const char *kind)
 	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
 		strcmp(kind, "late_funding") == 0)
 		return "trade";
-	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0)
+	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0 ||
+		strcmp(kind, "repayment") == 0 || strcmp(kind, "waiver") == 0)
 		return "journal";
 	if (strcmp(kind, "reversal") == 0)
 		return "reversal";

@@ -190,13 +190,19 @@ check_sums(const JournalRow *journal, AssetSum *sums, int nsums)
 
 /* Check a journal, and add its ends to those of the statement. */
 static void
-check_journal(Posting *posting, const JournalRow *journal, TransferEnd *ends)
+check_journal(Posting *posting, const JournalRow *journal, bool is_reserved, TransferEnd *ends)
 {
 	TransferRow *transfer = as_transfer(journal, 0, NULL);
 	AssetSum   *sums = palloc(sizeof(AssetSum) * journal->nlegs);
 	int			nsums = 0;
 
 	check_writer(transfer);
+	if (is_reserved)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("journal " INT64_FORMAT ": kind %s is reserved", journal->journal_id, journal->kind),
+				 errdetail("Such rows are made by the functions for debts only."),
+				 errhint("Use journal or adjustment.")));
 	for (int i = 0; i < journal->nlegs; i++)
 	{
 		const Leg  *leg = &journal->legs[i];
@@ -285,7 +291,10 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	nlegs = 0;
 	for (int i = 0; i < n; i++)
 	{
-		check_journal(posting, journals[i], ends + nlegs);
+		/* what the owner of the tables writes, functions of the extension do for others */
+		check_journal(posting, journals[i], wiring->caller != wiring->owner && !wiring_is_writing() &&
+					  strcmp(journals[i]->kind, "journal") != 0 && strcmp(journals[i]->kind, "adjustment") != 0,
+					  ends + nlegs);
 		nlegs += journals[i]->nlegs;
 		ndebits[i] = net_debits(journals[i], debits + all_debits);
 		all_debits += ndebits[i];

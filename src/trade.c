@@ -55,6 +55,7 @@ typedef struct TradedInstrument
 	Numeric		multiplier;
 	char	   *settle_asset;
 	bool		enforces_limits;
+	char	   *state;
 	LedgerAccount *clearing;
 	LedgerAccount *fee;
 
@@ -119,7 +120,7 @@ typedef struct TradePosting
 
 static const LedgerStatement read_instruments = {
 	"SELECT i.instrument_id, i.kind, i.multiplier, i.settle_asset, i.last_funding_at,"
-	" i.limit_mode = 'refuse'"
+	" i.limit_mode = 'refuse', i.state"
 	" FROM {instrument} i WHERE i.instrument_id = ANY ($1)",
 	1, {INT4ARRAYOID}
 };
@@ -266,6 +267,7 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		instrument->last_funding_at = never_funded ? DT_NOBEGIN : DatumGetTimestampTz(last_funding_at);
 		instrument->late_since = DT_NOEND;
 		instrument->enforces_limits = result_bool(row, 6);
+		instrument->state = result_text(row, 7);
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -345,7 +347,8 @@ check_trade(TradePosting *tp, TradeRow *trade)
 				 errhint("Insert it into the table instrument first.")));
 	check_period("trade", trade->trade_id, trade->period);
 	check_number("trade", trade->trade_id, "qty", trade->qty, TRADE_SCALE, NUMBER_POSITIVE);
-	check_number("trade", trade->trade_id, "price", trade->price, TRADE_SCALE, NUMBER_POSITIVE);
+	check_number("trade", trade->trade_id, "price", trade->price, TRADE_SCALE,
+				 strcmp(trade->kind, "settlement") == 0 ? NUMBER_NOT_NEGATIVE : NUMBER_POSITIVE);
 	check_number("trade", trade->trade_id, "fee", trade->fee, account->scale, NUMBER_ANY_SIGN);
 	if (strcmp(account->asset_code, instrument->settle_asset) != 0)
 		ereport(ERROR,
@@ -486,6 +489,27 @@ check_may_add_risk(TradeRow *trade, LedgerAccount *account, Numeric qty_before, 
 				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
 }
 
+/* An instrument that is not open takes no new risk of traders, and a settled one no trade at all. */
+static void
+check_instrument_state(TradeRow *trade, TradedInstrument *instrument, LedgerAccount *account,
+					   Numeric qty_before, PositionChange *change)
+{
+	if (strcmp(instrument->state, "open") == 0)
+		return;
+	if (strcmp(instrument->state, "settled") != 0 &&
+		(!change->adds_risk || account->kind != ACCOUNT_TRADER || strcmp(trade->kind, "trade") != 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("trade " INT64_FORMAT ": instrument %d is %s", trade->trade_id, trade->instrument_id,
+					instrument->state),
+			 errdetail("The trade would take the position of account " INT64_FORMAT " from %s to %s.",
+					   account->account_id, decimal_to_cstring(qty_before), decimal_to_cstring(change->qty)),
+			 strcmp(instrument->state, "settled") == 0 ?
+			 errhint("No trade of a settled instrument is booked.") :
+			 errhint("Trades that reduce a position are booked; this one has to wait until the instrument is open.")));
+}
+
 /* Margin for the part of a trade that opens, of that value. */
 static void
 open_isolated(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, IsolatedTrade *isolated,
@@ -519,6 +543,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 						 instrument->multiplier, account->scale, &change);
 
 	isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
+	check_instrument_state(trade, instrument, account, position->qty, &change);
 	if (change.adds_risk && strcmp(trade->kind, "trade") == 0)
 	{
 		check_may_add_risk(trade, account, position->qty, change.qty);

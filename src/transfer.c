@@ -17,6 +17,7 @@
 
 #include "margin.h"
 #include "open_hold.h"
+#include "recourse.h"
 #include "transfer.h"
 
 PG_FUNCTION_INFO_V1(risk_post_transfers);
@@ -427,6 +428,26 @@ post_transfer(Posting *posting, TransferRow *transfer)
 				 transfer->transfer_id, transfer->effective_at);
 }
 
+/* pay_debts_of: a deposit to a frozen account pays first what the account owes; all is written */
+void
+pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
+{
+	Datum	   *ids = NULL;
+	int			nids = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(transfers[i]->kind, "deposit") != 0 ||
+			posting_account(posting, transfers[i]->to_account)->status != STATUS_FROZEN)
+			continue;
+		if (ids == NULL)
+			ids = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
+		ids[nids++] = Int64GetDatum(transfers[i]->to_account);
+	}
+	if (nids > 0)
+		recourse_pay_debts(wiring, book_id, ids, nids);
+}
+
 /* What the transfers pay out of holds is no longer kept when they are judged. */
 static void
 capture_holds(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
@@ -487,6 +508,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		post_transfer(posting, transfers[i]);
 	}
 	posting_write(posting);
+	pay_debts_of(wiring, posting, book_id, transfers, n);
 }
 
 enum TransferColumn

@@ -80,6 +80,7 @@ extern Judgement read_judgement(Wiring *wiring, Posting *posting, int32 book_id,
 								TransferRow **transfers, int n);
 extern void check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer);
 extern void post_transfer(Posting *posting, TransferRow *transfer);
+extern void pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n);
 extern void insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, int n);
 
 #endif							/* RISK_TRANSFER_H */

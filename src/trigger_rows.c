@@ -32,6 +32,7 @@ bool
 number_is_valid(Numeric value, int scale, NumberRule rule)
 {
 	return decimal_is_finite(value) && (rule != NUMBER_POSITIVE || decimal_sign(value) > 0) &&
+		(rule != NUMBER_NOT_NEGATIVE || decimal_sign(value) >= 0) &&
 		decimal_integer_digits(value) <= INTEGER_DIGITS && decimal_scale(value) <= scale;
 }
 
@@ -46,13 +47,15 @@ check_number(const char *table, int64 row_id, const char *column,
 			 Numeric value, int scale, NumberRule rule)
 {
 	if (!decimal_is_finite(value) ||
-		(rule == NUMBER_POSITIVE && decimal_sign(value) <= 0))
+		(rule == NUMBER_POSITIVE && decimal_sign(value) <= 0) ||
+		(rule == NUMBER_NOT_NEGATIVE && decimal_sign(value) < 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s " INT64_FORMAT ": invalid %s", table, row_id, column),
 				 errdetail("The %s is %s.", column, decimal_to_cstring(value)),
 				 rule == NUMBER_POSITIVE ?
 				 errhint("It must be a finite number greater than zero; the direction is told by other columns.") :
+				 rule == NUMBER_NOT_NEGATIVE ? errhint("It must be a finite number, zero at the least.") :
 				 errhint("It must be a finite number.")));
 	if (decimal_integer_digits(value) > INTEGER_DIGITS)
 		ereport(ERROR,

@@ -18,6 +18,7 @@
 typedef enum NumberRule
 {
 	NUMBER_POSITIVE,
+	NUMBER_NOT_NEGATIVE,
 	NUMBER_ANY_SIGN
 } NumberRule;
 

@@ -25,7 +25,8 @@ static const LedgerStatement read_positions = {
 	"   WHERE l.book_id = $1 AND l.instrument_id = p.instrument_id"
 	"    AND l.account_id = coalesce((SELECT a.parent_id FROM {account} a"
 	"     WHERE a.book_id = $1 AND a.account_id = p.account_id), p.account_id)),"
-	" i.open_interest_lo, i.open_interest_hi"
+	" i.open_interest_lo, i.open_interest_hi,"
+	" i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false)"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id OFFSET 0) AS p"
@@ -112,6 +113,7 @@ valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		position->chosen_leverage = result_numeric(row, 10);
 		position->open_interest_lo = result_numeric(row, 11);
 		position->open_interest_hi = result_numeric(row, 12);
+		position->mark_stale = result_bool(row, 13);
 		position->unrealized_pnl = position->mark_price == NULL ? decimal_from_int64(0) :
 			position_unrealized_pnl(position->kind, position->qty, position->cost,
 									position->mark_price, position->multiplier);
@@ -292,8 +294,8 @@ no_requirements(const int64 *account_ids, int n)
 /*
  * requirements_read
  *		What these accounts have to keep.  The ids may be in any order and
- *		repeat.  A position without a mark price raises 55000 when need_marks:
- *		what it needs, nobody knows.  Else its account is marked so.
+ *		repeat.  A position whose mark price is missing or stale raises 55000
+ *		when need_marks: what it needs, nobody knows.  Else its account is marked so.
  */
 Requirements *
 requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool need_marks)
@@ -332,7 +334,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool
 		OpenPosition *position = &valuation->positions[i];
 		Requirement *requirement = requirement_of_account(requirements, position->account_id);
 
-		if (position->mark_price == NULL && !need_marks)
+		if ((position->mark_price == NULL || position->mark_stale) && !need_marks)
 		{
 			requirement->unmarked = true;
 			continue;
@@ -343,6 +345,13 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool
 					 errmsg("account " INT64_FORMAT " of book %d cannot be valued", position->account_id, book_id),
 					 errdetail("It has a position in instrument %d, which has no mark price.", position->instrument_id),
 					 errhint("Insert one into the table mark_price.")));
+		if (position->mark_stale)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("account " INT64_FORMAT " of book %d cannot be valued", position->account_id, book_id),
+					 errdetail("It has a position in instrument %d, which is halted or whose mark price is stale.",
+							   position->instrument_id),
+					 errhint("Wait for the next mark price, or until the instrument is open again.")));
 		requirement->unrealized_pnl = decimal_add(requirement->unrealized_pnl, position->unrealized_pnl);
 		requirement->initial_margin =
 			decimal_add(requirement->initial_margin,

@@ -19,6 +19,7 @@ typedef struct OpenPosition
 	Numeric		cost;
 	Numeric		multiplier;
 	Numeric		mark_price;		/* NULL: none yet; valued at its cost */
+	bool		mark_stale;		/* older than the instrument allows, or that is halted */
 	Numeric		unrealized_pnl;
 	Numeric		max_leverage;	/* of the tier at the mark; 1 without tiers */
 	Numeric		chosen_leverage;	/* by the trader, or NULL */
@@ -40,7 +41,7 @@ typedef struct Requirement
 	Numeric		initial_margin;
 	Numeric		order_reserve;
 	Numeric		holds;			/* what open holds keep */
-	bool		unmarked;		/* a position without a mark is left out */
+	bool		unmarked;		/* a position whose mark is missing or stale is left out */
 } Requirement;
 
 typedef struct Requirements

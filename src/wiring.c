@@ -49,7 +49,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"order_reserve",
 	"margin_setting", "position_limit", "added_risk", "transfer_rule", "journal",
 	"hold", "hold_release", "open_hold", "reversal",
-	"exchange", "collateral", "index_price"
+	"exchange", "collateral", "index_price",
+	"shortfall", "open_shortfall", "takeover"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */

@@ -59,11 +59,23 @@ INSERT INTO ledger.transfer (from_account, to_account, amount, kind)
 VALUES (risk.system_account(1, 'external', 'BTC'), 7, 1, 'deposit'), (risk.system_account(1, 'external', 'USDT'), 8, 3, 'deposit'),
 	   (risk.system_account(1, 'external', 'USDT'), risk.system_account(1, 'liquidity', 'USDT'), 100, 'deposit'),
 	   (6, risk.system_account(1, 'external', 'USDT'), 10, 'chargeback');
+-- a shortfall that stands on suspense
+INSERT INTO ledger.policy (policy_code, stages) VALUES ('shared', '{own,suspense,socialise}');
+INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (9, 'USDT', 'shared');
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (9, 2, 'buy', 1, 150, 9), (2, 2, 'sell', 1, 150, 9), (9, 2, 'sell', 1, 143, 10), (2, 2, 'buy', 1, 143, 10);
+
+-- debts: one paid in part and waived in part, one agreed on
+INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('debtor', '{own,receivable}', 'debt');
+INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (10, 'USDT', 'debtor');
+INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
+VALUES (10, 2, 'buy', 1, 150, 11), (2, 2, 'sell', 1, 150, 11), (10, 2, 'sell', 1, 140, 12), (2, 2, 'buy', 1, 140, 12);
+DO $$ BEGIN PERFORM risk.deposit(10, 3), risk.waive(1, 2, 'small'), risk.plan_instalments(1, 5, now(), '1 day'); END $$;
 
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
-SELECT is((SELECT count(*) FROM ledger.reset), 2::bigint, 'there is a reset by two payers');
+SELECT is((SELECT count(*) FROM ledger.reset), 4::bigint, 'there is a reset by two payers, and others');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
 		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
@@ -154,6 +166,24 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('funded_positions', 'UPDATE ledger.funding SET funding_at = ''2023-12-31''', 'expected 0'),
 	('resets', 'UPDATE ledger.reset SET amount = amount + 1 WHERE stage = ''fund''', 'expected -41.00'),
 	('resets', 'UPDATE ledger.reset SET shortfall = shortfall + 1', 'account 1'),
+	('resets', 'UPDATE ledger.reset SET shortfall_id = shortfall_id + 1', 'it is not as shortfall'),
+	('shortfalls', 'UPDATE ledger.shortfall SET amount = amount + 1 WHERE account_id = 1', 'are paid'),
+	('shortfalls', 'UPDATE ledger.shortfall SET operational = amount WHERE account_id = 1', 'were not the market'),
+	('shortfalls', 'UPDATE ledger.reset SET stage = ''receivable'' WHERE stage = ''house''', 'knows {own,fund,house}'),
+	('shortfalls', 'UPDATE ledger.open_shortfall SET remaining = remaining + 1', '8.00 stand open, suspense paid 7.00'),
+	('shortfalls', 'UPDATE ledger.open_shortfall SET shortfall_id = shortfall_id + 1', 'there is none'),
+	('debts', 'UPDATE ledger.debt SET principal = principal + 1', 'shortfall'),
+	('debts', 'UPDATE ledger.debt SET repaid = repaid + 1', 'are repaid, the rows say 3.00'),
+	('debts', 'UPDATE ledger.debt SET waived = waived + 1', 'are waived, the rows say 2'),
+	('debts', 'UPDATE ledger.instalment SET paid = amount', 'of the instalments are paid'),
+	('debts', 'DELETE FROM ledger.instalment; DELETE FROM ledger.repayment; DELETE FROM ledger.waiver; DELETE FROM ledger.debt', 'wants one'),
+	('debts', 'UPDATE ledger.repayment SET payee_account = -1', 'got back'),
+	('debts', 'UPDATE ledger.repayment SET amount = amount + 1', 'rows say'),
+	('freezes', 'UPDATE ledger.freeze SET lifted_at = now(), lifted_by = ''nobody''', 'no freeze is open'),
+	('freezes', 'UPDATE ledger.account SET status = ''active'' WHERE account_id = 10', 'is open'),
+	('takeovers', 'DELETE FROM ledger.takeover', 'expected 0'),
+	('takeovers', 'UPDATE ledger.takeover SET qty = qty * 2', 'instrument 2'),
+	('takeovers', 'UPDATE ledger.takeover SET price = price + 1', 'at 151'),
 	('resets', 'UPDATE ledger.reset SET balance_after = balance_after + 1, balance_before = balance_before + 1 WHERE stage = ''house''', 'account 1'),
 	('resets', 'UPDATE ledger.reset SET payer_after = payer_after + 1 WHERE stage = ''fund''', 'payer'),
 	('resets', 'UPDATE ledger.reset SET payer_account = -2 WHERE stage = ''fund''', 'reset'),

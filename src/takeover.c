@@ -1,0 +1,168 @@
+/*
+ * takeover.c
+ *		Positions that the liquidity account takes from others: the trades, and
+ *		the record of the prices.
+ *
+ * The caller has locked both accounts, the liquidity account at the gate.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "margin.h"
+#include "takeover.h"
+
+/* The share of the equity that each position of an account has, as the view reckons it. */
+static const LedgerStatement read_bankruptcy_prices = {
+	"SELECT p.account_id, p.instrument_id, p.bankruptcy_price"
+	" FROM unnest($2) AS u(account_id), LATERAL ("
+	"  SELECT r.* FROM {schema}.position_risk r"
+	"  WHERE r.book_id = $1 AND r.account_id = u.account_id OFFSET 0) AS p",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
+/* The numbers of these executions are negative, apart from those of the matching engine. */
+static const LedgerStatement next_executions = {
+	"SELECT -nextval('{schema}.trade_execution_id_seq') FROM generate_series(1, $1)",
+	1, {INT4OID}
+};
+
+/* Executed now, both sides at the same time: after any funding that the transaction has posted. */
+static const LedgerStatement insert_trades = {
+	"INSERT INTO {trade} (executed_at, book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
+	" SELECT (SELECT clock_timestamp()), $1, CASE WHEN l.trader THEN t.account_id ELSE t.liquidity_id END, t.instrument_id,"
+	"  t.execution_id, CASE WHEN (t.qty > 0) = l.trader THEN 'sell' ELSE 'buy' END,"
+	"  abs(t.qty), trim_scale(t.price), 'takeover'"
+	" FROM unnest($2, $3, $4, $5, $6, $7) AS t(account_id, liquidity_id, instrument_id, qty, price, execution_id),"
+	" (VALUES (true), (false)) AS l(trader)",
+	7, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
+};
+
+static const LedgerStatement insert_takeovers = {
+	"INSERT INTO {takeover} (book_id, account_id, liquidity_account, instrument_id, execution_id, qty, price,"
+	"  bankruptcy_price, mark_price, shortfall_id)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	10, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+		NUMERICARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
+};
+
+/*
+ * takeover_price_at_mark
+ *		The mark; without one, the average entry, since that is how the position
+ *		was valued, rounded so that its holder makes no loss by it: up when a
+ *		long is sold, down when a short is bought back.
+ */
+Numeric
+takeover_price_at_mark(OpenPosition *position)
+{
+	Numeric		price = position->mark_price;
+
+	if (price == NULL)
+		price = position_entry_price(position->kind, position->qty, position->cost, position->multiplier,
+									 decimal_sign(position->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
+	if (decimal_sign(price) <= 0)
+	{
+		Numeric		cost = decimal_absolute(position->cost);
+
+		price = position_entry_price(position->kind, decimal_absolute(position->qty),
+									 position->kind == CONTRACT_INVERSE ? decimal_negate(cost) : cost,
+									 position->multiplier, DECIMAL_UP);
+	}
+	return price;
+}
+
+/* takeover_read_bankruptcy_prices: of whole positions, as they stand before any of them changes hands */
+void
+takeover_read_bankruptcy_prices(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+	Datum		values[2] = {Int32GetDatum(book_id)};
+	int			nids = 0;
+
+	/* positions of one account stand next to each other */
+	for (int i = 0; i < n; i++)
+		if (i == 0 || takeovers[i].account_id != takeovers[i - 1].account_id)
+			ids[nids++] = Int64GetDatum(takeovers[i].account_id);
+	values[1] = array_argument(ids, NULL, nids, INT8OID);
+	wiring_read(wiring, &read_bankruptcy_prices, values, LEDGER_LATEST);
+	for (uint64 row = 0, i = 0; row < SPI_processed; row++)
+	{
+		int64		account_id = result_int64(row, 1);
+		int32		instrument_id = result_int32(row, 2);
+
+		/* the accounts come in the order in which they were asked for */
+		while (i < (uint64) n && takeovers[i].account_id != account_id)
+			i++;
+		for (uint64 j = i; j < (uint64) n && takeovers[j].account_id == account_id; j++)
+			if (takeovers[j].instrument_id == instrument_id)
+				takeovers[j].bankruptcy_price = result_numeric(row, 3);
+	}
+}
+
+static Datum
+number_or_null(Numeric value, bool *isnull)
+{
+	*isnull = value == NULL;
+	return value == NULL ? (Datum) 0 : NumericGetDatum(value);
+}
+
+/* takeover_trade: the trades of kind takeover that close the positions; sets execution_id */
+void
+takeover_trade(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
+{
+	Datum	   *columns[6];
+	Datum		values[7] = {Int32GetDatum(n)};
+	static const Oid types[6] = {INT8OID, INT8OID, INT4OID, NUMERICOID, NUMERICOID, INT8OID};
+
+	wiring_read(wiring, &next_executions, values, LEDGER_LATEST);
+	for (int c = 0; c < 6; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		takeovers[i].execution_id = result_int64(i, 1);
+		columns[0][i] = Int64GetDatum(takeovers[i].account_id);
+		columns[1][i] = Int64GetDatum(takeovers[i].liquidity_account);
+		columns[2][i] = Int32GetDatum(takeovers[i].instrument_id);
+		columns[3][i] = NumericGetDatum(takeovers[i].qty);
+		columns[4][i] = NumericGetDatum(takeovers[i].price);
+		columns[5][i] = Int64GetDatum(takeovers[i].execution_id);
+	}
+	values[0] = Int32GetDatum(book_id);
+	for (int c = 0; c < 6; c++)
+		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(wiring, &insert_trades, values);
+}
+
+/* takeover_record: a row of takeover for each */
+void
+takeover_record(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
+{
+	Datum	   *columns[9];
+	bool	   *nulls[9] = {0};
+	Datum		values[10] = {Int32GetDatum(book_id)};
+	static const Oid types[9] = {INT8OID, INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, INT8OID};
+
+	if (n == 0)
+		return;
+	for (int c = 0; c < 9; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int c = 6; c < 9; c++)
+		nulls[c] = palloc(sizeof(bool) * n);
+	for (int i = 0; i < n; i++)
+	{
+		columns[0][i] = Int64GetDatum(takeovers[i].account_id);
+		columns[1][i] = Int64GetDatum(takeovers[i].liquidity_account);
+		columns[2][i] = Int32GetDatum(takeovers[i].instrument_id);
+		columns[3][i] = Int64GetDatum(takeovers[i].execution_id);
+		columns[4][i] = NumericGetDatum(takeovers[i].qty);
+		columns[5][i] = NumericGetDatum(takeovers[i].price);
+		columns[6][i] = number_or_null(takeovers[i].bankruptcy_price, &nulls[6][i]);
+		columns[7][i] = number_or_null(takeovers[i].mark_price, &nulls[7][i]);
+		nulls[8][i] = takeovers[i].shortfall_id == 0;
+		columns[8][i] = Int64GetDatum(takeovers[i].shortfall_id);
+	}
+	for (int c = 0; c < 9; c++)
+		values[c + 1] = array_argument(columns[c], nulls[c], n, types[c]);
+	wiring_write(wiring, &insert_takeovers, values);
+}
