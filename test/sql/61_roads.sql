@@ -155,6 +155,7 @@ DROP FUNCTION own_key(numeric);
 
 -- A column of the user's own in balance keeps what it has; in entry, its
 -- default is what a statement is for.
+BEGIN;
 ALTER TABLE ledger.balance ADD own_note text DEFAULT 'kept';
 SELECT pg_temp.statements(613);
 SELECT account_id, amount = (SELECT e.balance_after FROM ledger.entry e WHERE e.book_id = 613 AND e.account_id = b.account_id ORDER BY e.seq DESC LIMIT 1) AS right_amount,
@@ -166,6 +167,7 @@ SELECT pg_temp.statements(613);
 SELECT count(*) FROM ledger.entry WHERE book_id = 613 AND own_note IS NULL;
 ALTER TABLE ledger.entry DROP own_note;
 SELECT pg_temp.statements(613);
+ROLLBACK;
 
 -- 5. A unique index of the user's own refuses what is there already
 
