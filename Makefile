@@ -34,6 +34,7 @@ OBJS = \
 	src/leverage.o \
 	src/hot_rows.o \
 	src/wiring.o \
+	src/retention.o \
 	src/trigger_rows.o \
 	src/idempotency.o \
 	src/guard.o \
@@ -80,6 +81,7 @@ SQL_PARTS = \
 	sql/shortfall_tables.sql \
 	sql/freeze.sql \
 	sql/recourse.sql \
+	sql/checkpoint_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
@@ -98,6 +100,7 @@ SQL_PARTS = \
 	sql/fold.sql \
 	sql/statement.sql \
 	sql/seal.sql \
+	sql/retention.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \

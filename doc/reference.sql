@@ -35,11 +35,13 @@ INSERT INTO topic VALUES
 (8, 'Time', 'What an account had at a time, and what happened between two: by the database''s time of posting.',
  '{balance_at,statement,slots_at}'),
 (9, 'Proof', 'Anyone can check the books again. Seals tell whether their entries are the ones that were there.',
- '{verify,check_entries,check_transfers,check_trades,check_accounts,seal,verify_seal,check_seals,rows_digest,rows_marks}'),
+ '{verify,check_entries,check_transfers,check_trades,check_accounts,check_checkpoints,seal,verify_seal,check_seals,rows_digest,rows_marks}'),
+(9.5, 'Retention', 'Old periods leave a partitioned ledger, and checkpoints stand for them.',
+ '{retire,detached_tables,kept_rows,row_causes,keep_rows_of_causes,write_openings,write_checkpoint}'),
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
- '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width}'),
+ '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables}'),
 (12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype

@@ -62,6 +62,13 @@ BEGIN
 							 FROM ledger.transfer t
 							WHERE t.book_id = capture.book_id AND t.hold_id = capture.hold_id
 							  AND t.transfer_id = risk.original_of_key(capture.book_id, capture.idempotency_key)),
+						  -- or, of one that is retired, if it was the only one
+						  (SELECT k.amount
+							 FROM ledger.checkpoint_cause k
+							WHERE k.book_id = capture.book_id AND k.kind = 'hold' AND k.id = capture.hold_id
+							  AND k.account_id = held.account_id
+							  AND risk.original_of_key(capture.book_id, capture.idempotency_key) IS NOT NULL
+							ORDER BY k.checkpoint_id DESC LIMIT 1),
 						  (SELECT o.remaining
 							 FROM ledger.open_hold o
 							WHERE o.book_id = capture.book_id AND o.account_id = held.account_id

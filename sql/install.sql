@@ -42,6 +42,7 @@ BEGIN
 	PERFORM risk.create_recourse_tables();
 	PERFORM risk.create_price_band_tables();
 	PERFORM risk.create_stop_order_tables();
+	PERFORM risk.create_checkpoint_tables();
 	PERFORM risk.create_wiring();
 
 	-- Where the triggers are missing, rows may have come in that nothing
@@ -70,18 +71,31 @@ BEGIN
 			  FROM (SELECT book_id, account_id, instrument_id, count(*) AS trades
 					  FROM ledger.trade GROUP BY book_id, account_id, instrument_id) t
 			  LEFT JOIN ledger.position p USING (book_id, account_id, instrument_id)
-			 WHERE p.trades IS DISTINCT FROM t.trades
+			  LEFT JOIN LATERAL (
+				SELECT o.trades FROM ledger.checkpoint_position o
+				 WHERE o.book_id = t.book_id AND o.account_id = t.account_id AND o.instrument_id = t.instrument_id
+				 ORDER BY o.checkpoint_id DESC LIMIT 1) o ON true
+			 WHERE p.trades IS DISTINCT FROM t.trades + coalesce(o.trades, 0)
 			UNION ALL
 			SELECT format('funding %s of book %s', f.funding_id, f.book_id)
 			  FROM ledger.funding f
 			 WHERE f.rate <> 0
 			   AND NOT EXISTS (SELECT FROM ledger.funding_payment p
 								WHERE p.book_id = f.book_id AND p.funding_id = f.funding_id)
-			   AND EXISTS (SELECT FROM ledger.trade t
-							WHERE t.book_id = f.book_id AND t.instrument_id = f.instrument_id
-							  AND t.executed_at < f.funding_at
+			   -- what went before is proven by checkpoints
+			   AND f.funding_at >= coalesce((SELECT max(k.before)::timestamp AT TIME ZONE 'UTC' FROM ledger.checkpoint k), '-infinity')
+			   AND EXISTS (SELECT FROM (
+							SELECT t.account_id, CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty
+							  FROM ledger.trade t
+							 WHERE t.book_id = f.book_id AND t.instrument_id = f.instrument_id
+							   AND t.executed_at < f.funding_at
+							UNION ALL
+							(SELECT DISTINCT ON (o.account_id) o.account_id, o.qty
+							   FROM ledger.checkpoint_position o
+							  WHERE o.book_id = f.book_id AND o.instrument_id = f.instrument_id
+							  ORDER BY o.account_id, o.checkpoint_id DESC)) t
 							GROUP BY t.account_id
-						   HAVING sum(CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END) <> 0)) AS u(what)
+						   HAVING sum(t.qty) <> 0)) AS u(what)
 	 ORDER BY u.what LIMIT 1;
 	IF unposted IS NOT NULL THEN
 		RAISE EXCEPTION 'rows were inserted while posting was not installed'

@@ -38,7 +38,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.post(int, bigint[], numeric[], text, text, timestamptz, jsonb) IS
-	'Posts a journal: each account gets its amount, or gives it (below zero), in units of its asset. Returns the journal_id, and for each leg the balance of its account after it, NULL for accounts of the venue, whose balance is spread over slots. For a key that was used for the same journal, those of the original. kind: journal (a choice) or adjustment (a fact). effective_at: NULL is when it is posted. Errors: 23514 when the legs of an asset do not sum to zero, there are fewer than two, or an account cannot spare what a choice takes out of it; 23505 when the key was used for anything else; 23503 for an unknown account; 55000 for a closed one, or a frozen one that gives; 22023 for a clearing account and invalid amounts.';
+	'Posts a journal: each account gets its amount, or gives it (below zero), in units of its asset. Returns the journal_id, and for each leg the balance of its account after it, NULL for accounts of the venue, whose balance is spread over slots. For a key that was used for the same journal, those of the original (balances NULL once it is retired). kind: journal (a choice) or adjustment (a fact). effective_at: NULL is when it is posted. Errors: 23514 when the legs of an asset do not sum to zero, there are fewer than two, or an account cannot spare what a choice takes out of it; 23505 when the key was used for anything else; 23503 for an unknown account; 55000 for a closed one, or a frozen one that gives; 22023 for a clearing account and invalid amounts.';
 
 CREATE FUNCTION risk.post_batch_into(
 	transfer_table regclass, book_id int, from_accounts bigint[], to_accounts bigint[], amounts numeric[], kinds text[],

@@ -101,7 +101,9 @@ BEGIN
 	FOR granted IN
 		SELECT DISTINCT c.oid::regclass AS name,
 			   CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END AS grantee
-		  FROM risk.partitions() p
+		  FROM (SELECT p.partition_name FROM risk.partitions() p
+				UNION ALL
+				SELECT d.name FROM risk.detached_tables() AS d(name)) p
 		  JOIN pg_class c ON c.oid = to_regclass(format('ledger.%I', p.partition_name))
 		 CROSS JOIN LATERAL aclexplode(c.relacl) a
 		 WHERE a.grantee <> c.relowner
@@ -111,7 +113,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.close_partitions() IS
-	'Takes from everybody but the owner all privileges on partitions: rows are read and written by way of the table, where its triggers and row policies are.';
+	'Takes from everybody but the owner all privileges on partitions, detached ones too: rows are read and written by way of the table, where its triggers and row policies are.';
 
 CREATE FUNCTION risk.create_partitions(ahead int DEFAULT 2, width interval DEFAULT NULL)
 RETURNS SETOF text

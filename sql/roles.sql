@@ -141,7 +141,7 @@ BEGIN
 		END IF;
 	END LOOP;
 	-- ALL TABLES are the partitions, too
-	IF EXISTS (SELECT FROM risk.partitions()) THEN
+	IF EXISTS (SELECT FROM risk.partitions()) OR EXISTS (SELECT FROM risk.detached_tables()) THEN
 		PERFORM risk.close_partitions();
 	END IF;
 	IF missing <> '{}' THEN

@@ -208,17 +208,32 @@ BEGIN
 
 	-- Each range again from its entries; the first one of a slot has all that
 	-- is before it as well.  Where it differs, the marks tell which entry it is.
+	-- Of the range that a checkpoint divides, the checkpoint has the digest of
+	-- the rest; what is before it went, or is kept and proven by it.
 	RETURN QUERY
-	WITH wrong AS MATERIALIZED (
-		SELECT r.*, CASE r.from_seq WHEN 1 THEN -9223372036854775808 ELSE r.from_seq END AS first_seq
+	WITH opening AS (
+		SELECT DISTINCT ON (o.book_id, o.slot, o.account_id) o.*
+		  FROM ledger.checkpoint_balance o
+		 WHERE check_seals.book_id IS NULL OR o.book_id = check_seals.book_id
+		 ORDER BY o.book_id, o.slot, o.account_id, o.checkpoint_id DESC
+	), range AS (
+		SELECT r.book_id, r.slot, r.account_id, r.from_seq, r.to_seq, r.seal_id, r.marks,
+			   CASE WHEN o.seq >= r.from_seq THEN o.seq + 1
+					WHEN r.from_seq = 1 THEN -9223372036854775808 ELSE r.from_seq END AS first_seq,
+			   CASE WHEN o.seq < r.from_seq OR o.seq IS NULL THEN r.digest
+					WHEN o.sealed_to = r.to_seq THEN o.sealed_digest END AS digest
 		  FROM ledger.seal_range r
+		  LEFT JOIN opening o ON o.book_id = r.book_id AND o.slot = r.slot AND o.account_id = r.account_id
+		 WHERE (o.seq >= r.to_seq) IS NOT TRUE
+	), wrong AS MATERIALIZED (
+		SELECT r.*
+		  FROM range r
 		 CROSS JOIN LATERAL (
 			SELECT risk.rows_digest(e.book_id, e.slot, e.account_id, e.seq, e.posted_at, e.effective_at,
 									e.cause, e.period, e.amount, e.balance_after, e.kind) AS digest
 			  FROM (SELECT e.* FROM ledger.entry e
 					 WHERE e.book_id = r.book_id AND e.slot = r.slot AND e.account_id = r.account_id
-					   AND e.seq >= CASE r.from_seq WHEN 1 THEN -9223372036854775808 ELSE r.from_seq END
-					   AND e.seq <= r.to_seq
+					   AND e.seq >= r.first_seq AND e.seq <= r.to_seq
 					 ORDER BY e.seq, e.period) e) e
 		 WHERE (check_seals.book_id IS NULL OR r.book_id = check_seals.book_id)
 		   AND (last_seal IS NULL OR r.seal_id <= last_seal)
@@ -226,7 +241,7 @@ BEGIN
 	)
 	SELECT 'sealed_entries', count(*),
 		   (SELECT format('book %s, account %s, slot %s, seq %s of seal %s: %s', w.book_id, w.account_id, w.slot,
-						  coalesce(f.seq, w.from_seq), w.seal_id,
+						  coalesce(f.seq, greatest(w.from_seq, w.first_seq)), w.seal_id,
 						  coalesce(f.fault, format('this entry or one after it, up to seq %s, is not as it was sealed', w.to_seq)))
 			  FROM (SELECT * FROM wrong ORDER BY book_id, seal_id, slot, account_id LIMIT 1) w
 			  LEFT JOIN LATERAL (
@@ -235,7 +250,8 @@ BEGIN
 								 WHEN e.n > 1 THEN format('there are %s', e.n)
 								 ELSE 'not as it was sealed' END AS fault
 				  FROM (SELECT w.from_seq::numeric + n AS seq, substr(w.marks, 4 * n + 1, 4) AS mark
-						  FROM generate_series(0, length(w.marks) / 4 - 1) n) s
+						  FROM generate_series(0, length(w.marks) / 4 - 1) n
+						 WHERE w.from_seq::numeric + n >= w.first_seq) s
 				  FULL JOIN (SELECT e.seq::numeric AS seq, count(*) AS n,
 									risk.rows_marks(e.book_id, e.slot, e.account_id, e.seq, e.posted_at, e.effective_at,
 													e.cause, e.period, e.amount, e.balance_after, e.kind) AS mark
@@ -249,7 +265,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.check_seals(int, bigint) IS
-	'What risk.verify() says of seals, of one book or all, up to a seal or to the last. seals: the chain is without a gap, each head is the digest of its seal, of its ranges and of the head before, and each seal has its event. sealed_entries: every sealed entry is there as it was sealed, and no other one; violations counts ranges of entries.';
+	'What risk.verify() says of seals, of one book or all, up to a seal or to the last. seals: the chain is without a gap, each head is the digest of its seal, of its ranges and of the head before, and each seal has its event. sealed_entries: every sealed entry after the last checkpoint is there as it was sealed, and no other one; violations counts ranges of entries.';
 
 CREATE FUNCTION risk.verify_seal(book_id int, expected_head text)
 RETURNS TABLE (check_name text, violations bigint, first_offender text)
@@ -272,9 +288,23 @@ BEGIN
 			 ELSE format('book %s: none of its seals has that head; the last is seal %s of %s entries, head %s',
 						 verify_seal.book_id, last.seal_id, last.total_entries, encode(last.head, 'hex')) END;
 	RETURN QUERY SELECT c.* FROM risk.check_seals(verify_seal.book_id, named.seal_id) c;
+	-- not a fault, and nothing that could be looked at
+	RETURN QUERY
+	SELECT 'retired', 0::bigint,
+		   format('book %s: of %s entries, %s of before %s are not there to be looked at; checkpoint %s stands for them',
+				  k.book_id, named.total_entries,
+				  (SELECT coalesce(sum(least(r.to_seq, o.seq) - r.from_seq + 1), 0)
+					 FROM (SELECT DISTINCT ON (o.slot, o.account_id) o.* FROM ledger.checkpoint_balance o
+							WHERE o.book_id = k.book_id ORDER BY o.slot, o.account_id, o.checkpoint_id DESC) o
+					 JOIN ledger.seal_range r ON r.book_id = o.book_id AND r.slot = o.slot AND r.account_id = o.account_id
+					WHERE r.from_seq <= o.seq AND r.seal_id <= named.seal_id),
+				  k.before, k.checkpoint_id)
+	  FROM ledger.checkpoint k
+	 WHERE k.book_id = verify_seal.book_id AND named.seal_id IS NOT NULL
+	 ORDER BY k.checkpoint_id DESC LIMIT 1;
 END
 $function$;
 COMMENT ON FUNCTION risk.verify_seal(int, text) IS
-	'Whether a book still has the seal whose head was noted (in hexadecimal), and all that it stands for: the checks head, seals and sealed_entries as in risk.verify(), up to that seal. A head stands for its number, the number of entries and everything before it, so that a chain that was rewritten or cut has no such head.';
+	'Whether a book still has the seal whose head was noted (in hexadecimal), and all that it stands for: the checks head, seals and sealed_entries as in risk.verify(), up to that seal. Where old periods were retired a line retired says which entries are not there, with 0 violations. A head stands for its number, the number of entries and everything before it, so that a chain that was rewritten or cut has no such head.';
 
 REVOKE ALL ON FUNCTION risk.seal(int) FROM PUBLIC;

@@ -17,6 +17,7 @@ DECLARE
 	after_seq bigint;
 	middle bigint;
 	probed record;
+	opening record;
 BEGIN
 	FOR slot, after_seq IN
 		SELECT b.slot, b.seq + 1
@@ -30,6 +31,19 @@ BEGIN
 		-- posted before the instant: last_seq, or nothing yet; not before it: after_seq, or nothing is
 		last_seq := 0;
 		amount := 0;
+		SELECT o.seq, o.amount, o.posted_at INTO opening
+		  FROM ledger.checkpoint_balance o
+		 WHERE o.book_id = slots_at.book_id AND o.slot = slots_at.slot AND o.account_id = slots_at.account_id
+		 ORDER BY o.checkpoint_id DESC LIMIT 1;
+		IF FOUND THEN
+			IF instant <= opening.posted_at THEN
+				RAISE EXCEPTION 'the balance of account % of book % at % is not known any more', account_id, book_id, instant
+					USING ERRCODE = '55000', DETAIL = format('Its entries up to %s are retired.', opening.posted_at),
+						  HINT = 'Name a later time, or look into the tables that risk.retire() detached.';
+			END IF;
+			last_seq := opening.seq;
+			amount := opening.amount;
+		END IF;
 		WHILE after_seq - last_seq > 1 LOOP
 			middle := (last_seq + after_seq) / 2;
 			SELECT e.posted_at, e.balance_after INTO probed
@@ -53,7 +67,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.slots_at(int, bigint, timestamptz) IS
-	'For each slot of an account the seq of the last entry posted before an instant (0: none) and the amount after it, in units of the asset. Takes one look-up per halving of the number of entries. 55000 when an entry is missing.';
+	'For each slot of an account the seq of the last entry posted before an instant (0: none) and the amount after it, in units of the asset. Takes one look-up per halving of the number of entries. 55000 when an entry is missing, or retired.';
 
 CREATE FUNCTION risk.balance_at(account_id bigint, instant timestamptz, book_id int DEFAULT 1)
 RETURNS numeric
@@ -74,7 +88,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.balance_at(bigint, timestamptz, int) IS
-	'The balance of an account as the entries posted before an instant leave it, in units of the asset; 0 before the first. With the start of a day it is the opening balance of that day and the closing balance of the one before. Judged by posted_at, the time of the database, not by effective_at. It is final once the transactions that were open at the instant have ended. A system account counts over all its slots. NULL for a NULL argument; 23503 when there is no such account.';
+	'The balance of an account as the entries posted before an instant leave it, in units of the asset; 0 before the first. With the start of a day it is the opening balance of that day and the closing balance of the one before. Judged by posted_at, the time of the database, not by effective_at. It is final once the transactions that were open at the instant have ended. A system account counts over all its slots. NULL for a NULL argument; 23503 when there is no such account; 55000 for a time whose entries are retired.';
 
 CREATE FUNCTION risk.statement(account_id bigint, from_time timestamptz, to_time timestamptz, book_id int DEFAULT 1)
 RETURNS TABLE (line text, posted_at timestamptz, effective_at timestamptz, kind text, cause bigint,
@@ -119,4 +133,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.statement(bigint, timestamptz, timestamptz, int) IS
-	'The statement of an account over the half-open interval from_time <= posted_at < to_time: a line opening with the balance before it, a line for each entry in the order of posting with the balance after it (what moved between the slots of a system account is left out), and a line closing, whose balance is the opening one plus all amounts, and the opening balance of the statement that begins at to_time. Units of the asset, nothing is rounded. Errors: 22023 when it would end before it begins, 23503 when there is no such account.';
+	'The statement of an account over the half-open interval from_time <= posted_at < to_time: a line opening with the balance before it, a line for each entry in the order of posting with the balance after it (what moved between the slots of a system account is left out), and a line closing, whose balance is the opening one plus all amounts, and the opening balance of the statement that begins at to_time. Units of the asset, nothing is rounded. Errors: 22023 when it would end before it begins, 23503 when there is no such account, 55000 for a time whose entries are retired.';

@@ -379,13 +379,17 @@ AS $function$
 		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'seal', 'seal_range',
+							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',
 							'journal', 'hold', 'hold_release', 'reversal']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 		UNION ALL
 		-- A partition has the row triggers of its table.  Triggers for statements
 		-- fire for the table that the statement names, so it needs its own.
+		-- One that was detached keeps them.
 		SELECT p.partition_name, k.trigger_name, k.enabled::"char", k.timing, k.function_name
-		  FROM risk.partitions() p
+		  FROM (SELECT p.partition_name FROM risk.partitions() p
+				UNION ALL
+				SELECT d.name FROM risk.detached_tables() AS d(name)) p
 		 CROSS JOIN (VALUES
 			('keep_rows', 'A', 'BEFORE UPDATE OR DELETE|FOR EACH ROW', 'refuse_change'),
 			('keep_table', 'A', 'BEFORE TRUNCATE|FOR EACH STATEMENT', 'refuse_change'),

@@ -27,7 +27,7 @@ BEGIN
 	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
 						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'reversal', 'settlement',
 						'shortfall', 'open_shortfall', 'takeover', 'freeze', 'debt', 'instalment', 'repayment', 'waiver', 'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
-						'seal', 'seal_range']) AS t(name)
+						'seal', 'seal_range', 'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'there is no complete ledger here'
@@ -40,6 +40,7 @@ BEGIN
 	RETURN QUERY SELECT c.* FROM risk.check_trades(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_accounts(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_seals(verify.book_id) c;
+	RETURN QUERY SELECT c.* FROM risk.check_checkpoints(verify.book_id) c;
 
 	-- The triggers are those of every book.  Both definitions are brought to
 	-- one form: events in the order that the server prints, no parentheses.

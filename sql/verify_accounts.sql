@@ -120,7 +120,12 @@ BEGIN
 					  FROM ledger.hold h
 					  FULL JOIN ledger.open_hold o USING (book_id, hold_id)
 					  FULL JOIN (SELECT book_id, hold_id, sum(amount) AS captured, CASE WHEN min(from_account) = max(from_account) THEN max(from_account) ELSE 0 END AS account_id
-								   FROM ledger.transfer WHERE hold_id IS NOT NULL GROUP BY book_id, hold_id) t USING (book_id, hold_id)
+								   FROM (SELECT book_id, hold_id, from_account, amount FROM ledger.transfer WHERE hold_id IS NOT NULL
+										 UNION ALL
+										 (SELECT DISTINCT ON (book_id, id, account_id) book_id, id, account_id, amount
+											FROM ledger.checkpoint_cause WHERE kind = 'hold'
+										   ORDER BY book_id, id, account_id, checkpoint_id DESC)) t
+								  GROUP BY book_id, hold_id) t USING (book_id, hold_id)
 					  FULL JOIN (SELECT book_id, hold_id, sum(amount) AS released, bool_or(amount IS NULL) AS entirely
 								   FROM ledger.hold_release GROUP BY book_id, hold_id) r USING (book_id, hold_id)
 					 CROSS JOIN LATERAL (SELECT CASE WHEN r.entirely THEN 0

@@ -16,6 +16,10 @@ SET row_security = off
 SET jit = off
 AS $function$
 #variable_conflict use_column
+DECLARE
+	-- Entries with a period before it are copies that a checkpoint kept: they
+	-- have a cause, and no place in the chain of a balance.
+	since date := coalesce((SELECT max(k.before) FROM ledger.checkpoint k), '-infinity');
 BEGIN
 	RETURN QUERY
 	SELECT 'sum_zero', coalesce(max(v.n), 0), max(v.offender)
@@ -34,7 +38,7 @@ BEGIN
 	  FROM (SELECT count(*) OVER () AS n,
 				   format('book %s, account %s, slot %s: balance %s at seq %s of %s, entries %s up to seq %s of %s',
 						  u.book_id, u.account_id, u.slot, sum(u.amount), sum(u.seq), max(u.posted_at),
-						  sum(u.entries), sum(u.entry_seq), max(u.entry_posted_at)) AS offender
+						  sum(u.entries), max(u.entry_seq), max(u.entry_posted_at)) AS offender
 			  FROM (SELECT b.book_id, b.account_id, b.slot, b.amount, b.seq, b.posted_at,
 						   0 AS entries, 0 AS entry_seq, '-infinity'::timestamptz AS entry_posted_at, 1 AS balance_rows
 					  FROM ledger.balance b
@@ -43,10 +47,17 @@ BEGIN
 					SELECT e.book_id, e.account_id, e.slot, 0, 0, '-infinity',
 						   sum(e.amount), max(e.seq), max(e.posted_at), 0
 					  FROM ledger.entry e
-					 WHERE check_entries.book_id IS NULL OR e.book_id = check_entries.book_id
-					 GROUP BY e.book_id, e.slot, e.account_id) u
+					 WHERE e.period >= since
+					   AND (check_entries.book_id IS NULL OR e.book_id = check_entries.book_id)
+					 GROUP BY e.book_id, e.slot, e.account_id
+					UNION ALL
+					(SELECT DISTINCT ON (o.book_id, o.slot, o.account_id)
+							o.book_id, o.account_id, o.slot, 0, 0, '-infinity', o.amount, o.seq, o.posted_at, 0
+					   FROM ledger.checkpoint_balance o
+					  WHERE check_entries.book_id IS NULL OR o.book_id = check_entries.book_id
+					  ORDER BY o.book_id, o.slot, o.account_id, o.checkpoint_id DESC)) u
 			 GROUP BY u.book_id, u.account_id, u.slot
-			HAVING sum(u.amount) <> sum(u.entries) OR sum(u.seq) <> sum(u.entry_seq)
+			HAVING sum(u.amount) <> sum(u.entries) OR sum(u.seq) <> max(u.entry_seq)
 				OR max(u.posted_at) <> max(u.entry_posted_at) OR sum(u.balance_rows) <> 1
 			 ORDER BY u.book_id, u.account_id, u.slot
 			 LIMIT 1) v;
@@ -75,21 +86,33 @@ BEGIN
 			 ORDER BY u.book_id, u.account_id, u.slot
 			 LIMIT 1) v;
 
-	-- the chain of entries of each slot, in one pass
+	-- the chain of entries of each slot, in one pass; a checkpoint stands for
+	-- all entries up to its own
 	RETURN QUERY
-	WITH link AS (
-		SELECT e.book_id, e.account_id, e.slot, e.seq, e.balance_after, e.posted_at,
+	WITH entry AS (
+		SELECT e.book_id, e.account_id, e.slot, e.seq, e.amount, e.balance_after, e.posted_at, false AS opening
+		  FROM ledger.entry e
+		 WHERE e.period >= since
+		   AND (check_entries.book_id IS NULL OR e.book_id = check_entries.book_id)
+		UNION ALL
+		(SELECT DISTINCT ON (o.book_id, o.slot, o.account_id)
+				o.book_id, o.account_id, o.slot, o.seq, 0, o.amount, o.posted_at, true
+		   FROM ledger.checkpoint_balance o
+		  WHERE check_entries.book_id IS NULL OR o.book_id = check_entries.book_id
+		  ORDER BY o.book_id, o.slot, o.account_id, o.checkpoint_id DESC)
+	), link AS (
+		SELECT e.book_id, e.account_id, e.slot, e.seq, e.balance_after, e.posted_at, e.opening,
 			   lag(e.seq, 1, 0::bigint) OVER chain + 1 AS next_seq,
 			   lag(e.balance_after, 1, 0::numeric) OVER chain + e.amount AS next_balance,
 			   lag(e.posted_at, 1, '-infinity'::timestamptz) OVER chain AS last_posted_at
-		  FROM ledger.entry e
-		 WHERE check_entries.book_id IS NULL OR e.book_id = check_entries.book_id
-		WINDOW chain AS (PARTITION BY e.book_id, e.slot, e.account_id ORDER BY e.seq)
+		  FROM entry e
+		WINDOW chain AS (PARTITION BY e.book_id, e.slot, e.account_id ORDER BY e.seq, e.opening DESC)
 	), broken AS MATERIALIZED (
 		SELECT l.*,
 			   format('book %s, account %s, slot %s, seq %s', l.book_id, l.account_id, l.slot, l.seq) AS place
 		  FROM link l
-		 WHERE l.seq <> l.next_seq OR l.balance_after <> l.next_balance OR l.posted_at < l.last_posted_at
+		 WHERE NOT l.opening
+		   AND (l.seq <> l.next_seq OR l.balance_after <> l.next_balance OR l.posted_at < l.last_posted_at)
 	)
 	(SELECT 'contiguous_seq', count(*),
 			(SELECT format('%s: expected seq %s', b.place, b.next_seq)
@@ -259,12 +282,14 @@ BEGIN
 
 	-- A key stands for one row, which is what it was when the key was given:
 	-- each field after its length in bytes, as ledger.idempotency.digest says.
+	-- Keys of rows that went are those of the last checkpoint, all together.
 	RETURN QUERY
 	SELECT 'idempotency', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
-				   format('book %s, key "%s": %s', f.book_id, f.idempotency_key, f.fault) AS offender
+				   format('book %s%s: %s', f.book_id, ', key "' || f.idempotency_key || '"', f.fault) AS offender
 			  FROM (SELECT book_id, idempotency_key,
-						   CASE WHEN r.id IS NULL THEN format('%s %s is missing, or has another key', kind, i.id)
+						   CASE WHEN r.id IS NULL AND kind <> 'hold' AND EXISTS (SELECT FROM ledger.checkpoint k WHERE k.book_id = i.book_id) THEN NULL
+								WHEN r.id IS NULL THEN format('%s %s is missing, or has another key', kind, i.id)
 								WHEN i.id IS NULL THEN format('%s %s has a key that is not recorded', kind, r.id)
 								WHEN i.id <> r.id THEN format('it stands for %s %s, and %s %s has it', kind, i.id, kind, r.id)
 								WHEN i.digest <> sha256(d.bytes) THEN format('%s %s is not what the key was given for', kind, r.id)
@@ -297,7 +322,26 @@ BEGIN
 											   ELSE int4send(octet_length(u.field)) || convert_to(u.field, getdatabaseencoding()) END,
 										  ''::bytea ORDER BY u.place) AS bytes
 						  FROM unnest(kind || r.fields) WITH ORDINALITY AS u(field, place)) d
-					 WHERE check_transfers.book_id IS NULL OR book_id = check_transfers.book_id) f
+					 WHERE check_transfers.book_id IS NULL OR book_id = check_transfers.book_id
+					UNION ALL
+					SELECT k.book_id, NULL, format('%s keys stand for rows that are not there, and %s for rows that checkpoint %s took',
+												   coalesce(g.keys, 0), k.keys, k.checkpoint_id)
+					  FROM (SELECT DISTINCT ON (k.book_id) k.* FROM ledger.checkpoint k ORDER BY k.book_id, k.checkpoint_id DESC) k
+					  LEFT JOIN (
+						SELECT i.book_id, count(*) AS keys,
+							   risk.rows_digest(i.idempotency_key, i.kind, i.id, i.digest ORDER BY i.idempotency_key COLLATE "C") AS digest
+						  FROM ledger.idempotency i
+						 WHERE i.kind <> 'hold' AND EXISTS (SELECT FROM ledger.checkpoint)
+						   AND NOT EXISTS (SELECT FROM (
+								SELECT t.book_id, 'transfer' AS kind, t.transfer_id AS id FROM ledger.transfer t WHERE t.idempotency_key IS NOT NULL
+								UNION ALL
+								SELECT t.book_id, 'trade', t.trade_id FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL
+								UNION ALL
+								SELECT j.book_id, 'journal', j.journal_id FROM ledger.journal j WHERE j.idempotency_key IS NOT NULL) r
+								WHERE r.book_id = i.book_id AND r.kind = i.kind AND r.id = i.id)
+						 GROUP BY i.book_id) g ON g.book_id = k.book_id
+					 WHERE (coalesce(g.keys, 0) <> k.keys OR g.digest IS DISTINCT FROM k.keys_digest)
+					   AND (check_transfers.book_id IS NULL OR k.book_id = check_transfers.book_id)) f
 			 WHERE f.fault IS NOT NULL
 			 ORDER BY f.book_id, f.idempotency_key, f.fault
 			 LIMIT 1) v;

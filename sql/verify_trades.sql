@@ -16,6 +16,9 @@ SET row_security = off
 SET jit = off
 AS $function$
 #variable_conflict use_column
+DECLARE
+	-- the last instant of which trades went, all before it
+	opening_at timestamptz := (SELECT max(k.before) FROM ledger.checkpoint k)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond';
 BEGIN
 	-- A fee is what the trade says.  What could not be paid of the fees of an
 	-- account comes back to it in one entry, for the last of these trades.
@@ -155,7 +158,8 @@ BEGIN
 
 	-- What took part in a funding, at once or late, is the position that the
 	-- trades executed before it make.  Each position lasts from one trade to
-	-- the next, and the fundings in between are looked up.
+	-- the next, and the fundings in between are looked up.  A checkpoint has the
+	-- position for fundings after it, and what it left open of those before.
 	RETURN QUERY
 	SELECT 'funded_positions', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
@@ -163,10 +167,18 @@ BEGIN
 						  u.book_id, u.funding_id, u.account_id, sum(u.found), sum(u.due)) AS offender
 			  FROM (SELECT h.book_id, g.funding_id, h.account_id, h.qty AS due, 0 AS found
 					  FROM (SELECT t.book_id, t.instrument_id, t.account_id, t.executed_at,
-								   sum(CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END) OVER held AS qty,
+								   sum(t.qty) OVER held AS qty,
 								   lead(t.executed_at, 1, 'infinity'::timestamptz) OVER held AS until
-							  FROM ledger.trade t
-							 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+							  FROM (SELECT t.book_id, t.instrument_id, t.account_id, t.executed_at, t.trade_id,
+										   CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty
+									  FROM ledger.trade t
+									 WHERE check_trades.book_id IS NULL OR t.book_id = check_trades.book_id
+									UNION ALL
+									(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id)
+											o.book_id, o.instrument_id, o.account_id, opening_at, 0, o.qty
+									   FROM ledger.checkpoint_position o
+									  WHERE check_trades.book_id IS NULL OR o.book_id = check_trades.book_id
+									  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) t
 							WINDOW held AS (PARTITION BY t.book_id, t.instrument_id, t.account_id
 											ORDER BY t.executed_at, t.trade_id
 											ROWS UNBOUNDED PRECEDING)) h
@@ -176,7 +188,13 @@ BEGIN
 					UNION ALL
 					SELECT p.book_id, p.funding_id, p.account_id, 0, p.qty
 					  FROM ledger.funding_payment p
-					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id) u
+					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
+					UNION ALL
+					(SELECT DISTINCT ON (o.book_id, o.id, o.account_id) o.book_id, o.id, o.account_id, o.amount, 0
+					   FROM ledger.checkpoint_cause o
+					  WHERE o.kind = 'funding'
+						AND (check_trades.book_id IS NULL OR o.book_id = check_trades.book_id)
+					  ORDER BY o.book_id, o.id, o.account_id, o.checkpoint_id DESC)) u
 			 GROUP BY u.book_id, u.funding_id, u.account_id
 			HAVING sum(u.due) <> sum(u.found)
 			 ORDER BY u.book_id, u.funding_id, u.account_id
@@ -442,6 +460,12 @@ BEGIN
 		  FROM ledger.settlement s
 		 WHERE s.execution_id IS NULL
 		   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+		UNION ALL
+		(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id)
+				o.book_id, o.account_id, o.instrument_id, 0, 0, 0, o.qty, o.trades, o.cost
+		   FROM ledger.checkpoint_position o
+		  WHERE check_trades.book_id IS NULL OR o.book_id = check_trades.book_id
+		  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)
 	), wrong AS MATERIALIZED (
 		SELECT s.book_id, s.account_id, s.instrument_id,
 			   sum(s.qty) AS qty, sum(s.trades) AS trades, sum(s.cost) AS cost,
@@ -519,10 +543,15 @@ BEGIN
 					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
 					UNION ALL
 					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
-					  FROM ledger.settlement s
+					  FROM (SELECT s.book_id, s.instrument_id, s.amount
+							  FROM ledger.settlement s
+							 WHERE s.kind = 'residue'
+							UNION ALL
+							(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id) o.book_id, o.instrument_id, o.residue
+							   FROM ledger.checkpoint_position o
+							  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) s
 					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
-					 WHERE s.kind = 'residue'
-					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+					 WHERE check_trades.book_id IS NULL OR s.book_id = check_trades.book_id) u
 			 GROUP BY u.book_id, u.asset_code
 			HAVING sum(u.balance) <> sum(u.residue) - sum(u.cost)
 			 ORDER BY u.book_id, u.asset_code
@@ -556,7 +585,14 @@ BEGIN
 					SELECT s.book_id, s.instrument_id, 0, 0, s.amount
 					  FROM ledger.settlement s
 					 WHERE s.kind = 'residue'
-					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+					UNION ALL
+					-- the entries that went were the residues less the costs that went
+					(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id)
+							o.book_id, o.instrument_id, o.residue - o.cost, 0, o.residue
+					   FROM ledger.checkpoint_position o
+					  WHERE check_trades.book_id IS NULL OR o.book_id = check_trades.book_id
+					  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) u
 			 GROUP BY u.book_id, u.instrument_id
 			HAVING sum(u.entries) <> sum(u.residue) - sum(u.cost)
 			 ORDER BY u.book_id, u.instrument_id
@@ -587,10 +623,15 @@ BEGIN
 					 WHERE check_trades.book_id IS NULL OR p.book_id = check_trades.book_id
 					UNION ALL
 					SELECT s.book_id, i.settle_asset, 0, 0, s.amount
-					  FROM ledger.settlement s
+					  FROM (SELECT s.book_id, s.instrument_id, s.amount
+							  FROM ledger.settlement s
+							 WHERE s.kind = 'residue'
+							UNION ALL
+							(SELECT DISTINCT ON (o.book_id, o.account_id, o.instrument_id) o.book_id, o.instrument_id, o.residue
+							   FROM ledger.checkpoint_position o
+							  ORDER BY o.book_id, o.account_id, o.instrument_id, o.checkpoint_id DESC)) s
 					  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
-					 WHERE s.kind = 'residue'
-					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)) u
+					 WHERE check_trades.book_id IS NULL OR s.book_id = check_trades.book_id) u
 			 GROUP BY u.book_id, u.asset_code
 			HAVING sum(u.equity) + sum(u.outside) + sum(u.residue) <> 0
 			 ORDER BY u.book_id, u.asset_code

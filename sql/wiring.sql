@@ -61,6 +61,8 @@ BEGIN
 		shortfall date,
 		open_shortfall bigint,
 		takeover date,
+		checkpoint int,
+		checkpoint_balance int,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -99,7 +101,9 @@ BEGIN
 		FOREIGN KEY (index_price) REFERENCES ledger.index_price,
 		FOREIGN KEY (book_id, row_id, shortfall) REFERENCES ledger.shortfall,
 		FOREIGN KEY (book_id, open_shortfall) REFERENCES ledger.open_shortfall,
-		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover
+		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover,
+		FOREIGN KEY (book_id, checkpoint) REFERENCES ledger.checkpoint,
+		FOREIGN KEY (book_id, slot, account_id, checkpoint_balance) REFERENCES ledger.checkpoint_balance
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

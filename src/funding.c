@@ -32,6 +32,7 @@
 
 #include "funding.h"
 #include "margin.h"
+#include "retention.h"
 
 PG_FUNCTION_INFO_V1(risk_post_fundings);
 
@@ -287,11 +288,21 @@ lock_holders(Wiring *wiring, int32 book_id, void **rows, int n)
 	int64	   *ids = palloc(sizeof(int64) * 64);
 	int			nids = 0;
 	int			size = 64;
+	DateADT		before = retired_before(wiring);
 
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[3];
 
+		/* positions are those of now less the trades since, and all of these must be there */
+		if (before != DATEVAL_NOBEGIN && period_of(fundings[i]->funding_at) < before)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("instrument %d cannot be funded at a time whose trades are retired",
+							fundings[i]->instrument_id),
+					 errdetail("The funding is of %s; the trades of before %s are gone.",
+							   timestamptz_to_str(fundings[i]->funding_at), date_text(before)),
+					 errhint("Post what is due for that time as journals.")));
 		fundings[i]->posting = posting;
 		if (decimal_sign(fundings[i]->rate) == 0)
 			continue;

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "retention.h"
 #include "transfer.h"
 
 PG_FUNCTION_INFO_V1(risk_post_reversals);
@@ -94,6 +95,17 @@ mirrored_legs(Wiring *wiring, int32 book_id, ReversalRow **reversals, int n, int
 
 		for (; r < place; r++)
 			if (l == 0 || legs[l - 1].reversal != reversals[r])
+			{
+				DateADT		before = retired_before(wiring);
+
+				if (before != DATEVAL_NOBEGIN)
+					ereport(ERROR,
+							(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							 errmsg("reversal " INT64_FORMAT ": %s " INT64_FORMAT " is not there", reversals[r]->reversal_id,
+									reversals[r]->original_kind, reversals[r]->original_id),
+							 errdetail("Book %d has none of that number now; what was posted before %s is retired.",
+									   book_id, date_text(before)),
+							 errhint("Post the opposite as a journal of kind adjustment.")));
 				ereport(ERROR,
 						(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 						 errmsg("reversal " INT64_FORMAT ": unknown %s", reversals[r]->reversal_id,
@@ -101,6 +113,7 @@ mirrored_legs(Wiring *wiring, int32 book_id, ReversalRow **reversals, int n, int
 						 errdetail("Book %d has no %s " INT64_FORMAT ".", book_id,
 								   reversals[r]->original_kind, reversals[r]->original_id),
 						 errhint("Name one that was posted.")));
+			}
 		if (l < *nlegs)
 			legs[l] = (MirroredLeg) {reversals[place], result_int64(l, 2), result_numeric(l, 3)};
 	}

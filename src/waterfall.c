@@ -47,7 +47,9 @@ static const LedgerStatement read_entries = {
 	"  WHERE e.book_id = $1 AND e.slot = 0 AND e.account_id = n.account_id"
 	"   AND e.seq > coalesce((SELECT f.seq FROM {entry} f"
 	"    WHERE f.book_id = $1 AND f.slot = 0 AND f.account_id = n.account_id"
-	"     AND f.balance_after >= n.floor ORDER BY f.seq DESC LIMIT 1), 0) OFFSET 0) AS e"
+	"     AND f.balance_after >= n.floor ORDER BY f.seq DESC LIMIT 1),"
+	"    (SELECT c.seq FROM {checkpoint_balance} c WHERE c.book_id = $1 AND c.slot = 0 AND c.account_id = n.account_id"
+	"     ORDER BY c.checkpoint_id DESC LIMIT 1), 0) OFFSET 0) AS e"
 	" ORDER BY n.account_id, e.seq",
 	3, {INT4OID, INT8ARRAYOID, NUMERICARRAYOID}
 };

@@ -110,7 +110,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('slots', 'DELETE FROM ledger.balance WHERE account_id = 2', 'account 2'),
 	('slots', 'UPDATE ledger.balance SET floor = NULL WHERE account_id = 2', 'account 2'),
 	('slots', 'INSERT INTO ledger.balance (book_id, slot, account_id) VALUES (1, 1, 2)', 'account 2'),
-	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (9, ''USDT'')', 'account 9'),
+	('slots', 'INSERT INTO ledger.account (account_id, asset_code) VALUES (99, ''USDT'')', 'account 99'),
 	('slots', 'UPDATE ledger.balance SET floor = 0 WHERE slot > 0', 'only slot 0'),
 	('contiguous_seq', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 1', 'account 2, slot 0, seq 2: expected seq 1'),
 	('contiguous_seq', 'UPDATE ledger.entry SET seq = seq + 100 WHERE account_id = 2 AND seq = 2', 'account 2'),
@@ -244,6 +244,8 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('sealed_entries', 'UPDATE ledger.entry SET effective_at = effective_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
+	('checkpoints', 'INSERT INTO ledger.checkpoint VALUES (1, 1, ''2000-01-01'', ''2000-01-03'', NULL, NULL, 0, NULL, 0, NULL, ''{}'', '''', ''nobody'')', 'book 1, checkpoint 1: its event is missing'),
+	('checkpoints', 'INSERT INTO ledger.checkpoint_balance VALUES (1, 0, 2, 1, 1, ''2000-01-01'', 5, NULL, NULL)', 'book 1, checkpoint 1: missing, rows of it are there'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, observed_at, scale) VALUES (1, ''2030-01-01'', ''2030-01-01'', 1)', 'instrument 1');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
