@@ -25,11 +25,14 @@ OBJS = \
 	src/decimal.o \
 	src/formulas.o \
 	src/liquidation_fee.o \
+	src/adl_rank.o \
+	src/loss_share.o \
 	src/arguments.o \
 	src/margin_sql.o \
 	src/account_sql.o \
 	src/leverage_sql.o \
 	src/collateral_sql.o \
+	src/ranks_sql.o \
 	src/margin.o \
 	src/leverage.o \
 	src/hot_rows.o \
@@ -63,9 +66,13 @@ OBJS = \
 	src/setting.o \
 	src/invariant.o \
 	src/limits.o \
+	src/position_settlement.o \
 	src/stages.o \
 	src/takeover.o \
-	src/waterfall.o
+	src/waterfall.o \
+	src/deleveraging.o \
+	src/loss_sharing.o \
+	src/settle.o
 
 # The install script is these parts in this order.
 SQL_PARTS = \
@@ -74,6 +81,7 @@ SQL_PARTS = \
 	sql/leverage_formulas.sql \
 	sql/guarded_tables.sql \
 	sql/collateral_formulas.sql \
+	sql/ranks.sql \
 	sql/partitions.sql \
 	sql/triggers.sql \
 	sql/policy.sql \
@@ -82,6 +90,7 @@ SQL_PARTS = \
 	sql/freeze.sql \
 	sql/recourse.sql \
 	sql/checkpoint_tables.sql \
+	sql/settle_tables.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \
@@ -98,13 +107,16 @@ SQL_PARTS = \
 	sql/isolated.sql \
 	sql/floor.sql \
 	sql/fold.sql \
+	sql/settle.sql \
 	sql/statement.sql \
 	sql/seal.sql \
+	sql/adl_queue.sql \
 	sql/retention.sql \
 	sql/risk_views.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \
 	sql/verify_trades.sql \
+	sql/verify_settle.sql \
 	sql/verify_accounts.sql \
 	sql/verify.sql \
 	sql/install.sql

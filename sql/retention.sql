@@ -31,6 +31,8 @@ AS $function$
 		 'coalesce(t.execution_id, t.settlement_id)', 'false'),
 		('exchange', '', $$'exchange'$$, 't.exchange_id', 'false'),
 		('shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
+		('shortfall_payment', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
+		('deleveraging', '', $$'execution'$$, 't.execution_id', 'false'),
 		('reset', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
 		('takeover', '', $$'execution'$$, 't.execution_id', 'false'),
 		('funding_payment',
@@ -42,14 +44,16 @@ AS $function$
 		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin')
 			AND d.book_id = t.book_id AND d.trade_id = t.cause
 		  LEFT JOIN ledger.reset s ON t.kind = 'reset' AND s.book_id = t.book_id AND s.reset_id = t.cause
+		  LEFT JOIN ledger.shortfall_payment y ON t.kind IN ('adl_gain', 'loss_share', 'shortfall_payment')
+			AND y.book_id = t.book_id AND y.payment_id = t.cause
 		  LEFT JOIN ledger.reversal r ON t.kind = 'reversal' AND r.book_id = t.book_id AND r.reversal_id = t.cause$$,
 		 $$CASE WHEN d.trade_id IS NOT NULL THEN 'execution'
-				WHEN s.reset_id IS NOT NULL THEN 'shortfall'
+				WHEN s.reset_id IS NOT NULL OR y.payment_id IS NOT NULL THEN 'shortfall'
 				WHEN r.reversal_id IS NOT NULL THEN r.original_kind
 				WHEN t.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee') THEN 'transfer'
 				WHEN t.kind IN ('adjustment', 'repayment', 'waiver') THEN 'journal'
 				ELSE t.kind END$$,
-		 'coalesce(d.execution_id, s.shortfall_id, r.original_id, t.cause)', 'false'),
+		 'coalesce(d.execution_id, s.shortfall_id, y.shortfall_id, r.original_id, t.cause)', 'false'),
 		-- tables without periods: their rows stay, and so do the causes of these
 		('reversal', '', 't.original_kind', 't.original_id', 'true'),
 		('open_shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'true'),

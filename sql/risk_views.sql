@@ -497,6 +497,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.fund_status.resets IS 'How many resets it has paid for.';
 	COMMENT ON COLUMN ledger.fund_status.paid IS 'What it has paid for resets, in total.';
 	COMMENT ON COLUMN ledger.fund_status.last_paid_at IS 'When it last paid for one.';
+
+	PERFORM risk.create_adl_views();
 END
 $function$;
 COMMENT ON FUNCTION risk.create_views() IS

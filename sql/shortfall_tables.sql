@@ -78,6 +78,8 @@ BEGIN
 		who text NOT NULL DEFAULT session_user,
 		PRIMARY KEY (book_id, takeover_id, period)
 	)$table$ || by_period;
+	CREATE INDEX IF NOT EXISTS takeover_shortfall
+		ON ledger.takeover (book_id, shortfall_id) WHERE shortfall_id IS NOT NULL;
 	COMMENT ON TABLE ledger.takeover IS
 		'Positions that the liquidity account took from others. Append-only.';
 	COMMENT ON COLUMN ledger.takeover.book_id IS 'The book.';

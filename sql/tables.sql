@@ -503,7 +503,7 @@ BEGIN
 	CREATE INDEX IF NOT EXISTS trade_executed_at
 		ON ledger.trade USING brin (executed_at) WITH (autosummarize = on);
 	COMMENT ON TABLE ledger.trade IS
-		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror and takeover rows are made by posting; a takeover has a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
+		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror, takeover and adl rows are made by posting; a takeover and an adl have a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
 	COMMENT ON COLUMN ledger.trade.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.trade.period IS 'The day on which it was inserted, in UTC; set by the database.';
 	COMMENT ON COLUMN ledger.trade.trade_id IS 'Number of the row.';
@@ -515,7 +515,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.trade.qty IS 'Contracts, above zero.';
 	COMMENT ON COLUMN ledger.trade.price IS 'In units of the settlement asset, above zero.';
 	COMMENT ON COLUMN ledger.trade.fee IS 'In units of the settlement asset; below zero: a rebate. Cut where it cannot be paid.';
-	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed; mirror and takeover are made by posting.';
+	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed; mirror, takeover, adl and settlement are made by posting.';
 	COMMENT ON COLUMN ledger.trade.idempotency_key IS 'NULL, or a name that makes it be posted once.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.entry (
@@ -533,7 +533,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 	COMMENT ON COLUMN ledger.entry.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.entry.slot IS 'The slot of the balance.';
 	COMMENT ON COLUMN ledger.entry.account_id IS 'The account.';

@@ -63,6 +63,8 @@ BEGIN
 		takeover date,
 		checkpoint int,
 		checkpoint_balance int,
+		shortfall_payment date,
+		deleveraging date,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
 		FOREIGN KEY (asset) REFERENCES ledger.asset,
@@ -103,7 +105,9 @@ BEGIN
 		FOREIGN KEY (book_id, open_shortfall) REFERENCES ledger.open_shortfall,
 		FOREIGN KEY (book_id, row_id, takeover) REFERENCES ledger.takeover,
 		FOREIGN KEY (book_id, checkpoint) REFERENCES ledger.checkpoint,
-		FOREIGN KEY (book_id, slot, account_id, checkpoint_balance) REFERENCES ledger.checkpoint_balance
+		FOREIGN KEY (book_id, slot, account_id, checkpoint_balance) REFERENCES ledger.checkpoint_balance,
+		FOREIGN KEY (book_id, row_id, shortfall_payment) REFERENCES ledger.shortfall_payment,
+		FOREIGN KEY (book_id, row_id, deleveraging) REFERENCES ledger.deleveraging
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

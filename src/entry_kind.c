@@ -47,6 +47,8 @@ entry_cause_kind(const char *kind)
 		return "journal";
 	if (strcmp(kind, "reversal") == 0)
 		return "reversal";
+	if (strcmp(kind, "loss_share") == 0 || strcmp(kind, "adl_gain") == 0)
+		return "shortfall_payment";
 	if (strcmp(kind, "exchange") == 0)
 		return "exchange";
 	return strcmp(kind, "funding") == 0 ? "funding" : "transfer";

@@ -123,6 +123,20 @@ extern Decimal liquidation_fee_rate(const LiquidationFee *fee, Decimal notional,
 extern Decimal liquidation_fee_charged(Decimal notional, Decimal fee_rate,
 									   int scale, Decimal available);
 
+/* adl_rank.c: false where there is no score */
+
+extern bool adl_rank_bitmex(Decimal mark_value, Decimal entry_value,
+							Decimal bankruptcy_value, Decimal *rank);
+extern bool adl_rank_coinex(Decimal unrealized_pnl, Decimal entry_value,
+							Decimal leverage, Decimal *rank);
+extern bool adl_rank_pnl_equity(Decimal unrealized_pnl, Decimal equity,
+								Decimal *rank);
+
+/* loss_share.c */
+
+extern Numeric *loss_shares(const Numeric *weights, const Numeric *limits,
+							int n, Numeric loss, int scale);
+
 /* margin.c: the same in Numeric, for posting, and what a trade does */
 
 typedef struct PositionChange

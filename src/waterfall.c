@@ -18,18 +18,11 @@
 #include "utils/timestamp.h"
 
 #include "margin.h"
+#include "position_settlement.h"
 #include "stages.h"
 #include "takeover.h"
 #include "valuation.h"
 #include "waterfall.h"
-
-/* Profit taken out of a position. */
-typedef struct ProfitShare
-{
-	Deficit    *deficit;
-	OpenPosition *position;
-	Numeric		amount;
-} ProfitShare;
 
 static void read_causes(Waterfall *waterfall);
 
@@ -52,22 +45,6 @@ static const LedgerStatement read_entries = {
 	"     ORDER BY c.checkpoint_id DESC LIMIT 1), 0) OFFSET 0) AS e"
 	" ORDER BY n.account_id, e.seq",
 	3, {INT4OID, INT8ARRAYOID, NUMERICARRAYOID}
-};
-
-static const LedgerStatement insert_settlements = {
-	"INSERT INTO {settlement} (book_id, account_id, instrument_id, kind, amount)"
-	" SELECT $1, u.account_id, u.instrument_id, 'profit', u.amount"
-	" FROM unnest($2, $3, $4) WITH ORDINALITY AS u(account_id, instrument_id, amount, place)"
-	" ORDER BY u.place RETURNING settlement_id",
-	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
-};
-
-static const LedgerStatement add_to_costs = {
-	"INSERT INTO {position} AS p (book_id, account_id, instrument_id, cost, trades, qty)"
-	" SELECT $1, u.*, 0, 0 FROM unnest($2, $3, $4) AS u"
-	" ON CONFLICT (book_id, account_id, instrument_id) DO UPDATE"
-	" SET cost = p.cost + excluded.cost",
-	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
 };
 
 static Numeric
@@ -156,7 +133,7 @@ compare_profit(const void *a, const void *b)
  */
 static void
 share_out_profit(Deficit *deficit, OpenPosition *positions, int n, Numeric due, bool in_full,
-				 ProfitShare *shares, int *nshares)
+				 PositionSettlement *shares, int *nshares)
 {
 	OpenPosition **order = palloc(sizeof(OpenPosition *) * n);
 	int			first = *nshares;
@@ -167,12 +144,12 @@ share_out_profit(Deficit *deficit, OpenPosition *positions, int n, Numeric due, 
 	for (int i = 0; i < n && decimal_sign(due) > 0; i++)
 	{
 		Numeric		profit = decimal_round(order[i]->unrealized_pnl, deficit->account->scale, DECIMAL_DOWN);
-		ProfitShare *share = &shares[*nshares];
+		PositionSettlement *share = &shares[*nshares];
 
 		if (decimal_sign(profit) <= 0)
 			break;
-		share->deficit = deficit;
-		share->position = order[i];
+		share->account = deficit->account;
+		share->instrument_id = order[i]->instrument_id;
 		share->amount = decimal_min(profit, due);
 		due = decimal_subtract(due, share->amount);
 		(*nshares)++;
@@ -180,46 +157,9 @@ share_out_profit(Deficit *deficit, OpenPosition *positions, int n, Numeric due, 
 	if (in_full && decimal_sign(due) > 0)
 	{
 		if (*nshares == first)
-			shares[(*nshares)++] = (ProfitShare) {deficit, order[0], due};
+			shares[(*nshares)++] = (PositionSettlement) {deficit->account, order[0]->instrument_id, due};
 		else
 			shares[first].amount = decimal_add(shares[first].amount, due);
-	}
-}
-
-/* settle(position, amount): the profit goes to the balance, the cost grows by it. */
-static void
-settle_profits(Waterfall *waterfall, ProfitShare *shares, int n)
-{
-	Datum	   *columns[3];
-	Datum		values[4] = {Int32GetDatum(waterfall->book_id)};
-	static const Oid types[3] = {INT8OID, INT4OID, NUMERICOID};
-	int64	   *settlement_ids = palloc(sizeof(int64) * Max(n, 1));
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (n == 0)
-		return;
-	for (int c = 0; c < 3; c++)
-		columns[c] = palloc(sizeof(Datum) * n);
-	for (int i = 0; i < n; i++)
-	{
-		columns[0][i] = Int64GetDatum(shares[i].deficit->account_id);
-		columns[1][i] = Int32GetDatum(shares[i].position->instrument_id);
-		columns[2][i] = NumericGetDatum(shares[i].amount);
-	}
-	for (int c = 0; c < 3; c++)
-		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
-	wiring_write(waterfall->wiring, &add_to_costs, values);
-	wiring_write(waterfall->wiring, &insert_settlements, values);
-	for (int i = 0; i < n; i++)
-		settlement_ids[i] = result_int64(i, 1);
-	for (int i = 0; i < n; i++)
-	{
-		LedgerAccount *account = shares[i].deficit->account;
-
-		posting_post(waterfall->posting, account, shares[i].amount, "settlement", settlement_ids[i], now);
-		posting_post(waterfall->posting,
-					 posting_system_account(waterfall->posting, ACCOUNT_CLEARING, account->asset_code),
-					 decimal_negate(shares[i].amount), "settlement", settlement_ids[i], now);
 	}
 }
 
@@ -230,7 +170,7 @@ settle_profits(Waterfall *waterfall, ProfitShare *shares, int n)
  */
 static bool
 share_with_group(Waterfall *waterfall, Deficit *deficit, OpenPosition *positions, int n,
-				 Numeric unrealized, Numeric due, ProfitShare *profits, int *nprofits)
+				 Numeric unrealized, Numeric due, PositionSettlement *profits, int *nprofits)
 {
 	Numeric		available = collateral_available(waterfall->collateral, deficit->account);
 	int			first = *nprofits;
@@ -262,7 +202,7 @@ pay_from_own(Waterfall *waterfall, int *ntaken)
 {
 	int64	   *ids = palloc(sizeof(int64) * waterfall->ndeficits);
 	Valuation  *valuation;
-	ProfitShare *profits;
+	PositionSettlement *profits;
 	Takeover   *taken;
 	int			nprofits = 0;
 
@@ -271,7 +211,7 @@ pay_from_own(Waterfall *waterfall, int *ntaken)
 	valuation = valuation_read(waterfall->wiring, waterfall->book_id, ids, waterfall->ndeficits);
 	if (waterfall->collateral != NULL)
 		read_causes(waterfall); /* which exchanges name */
-	profits = palloc(sizeof(ProfitShare) * valuation->n);
+	profits = palloc(sizeof(PositionSettlement) * valuation->n);
 	taken = palloc0(sizeof(Takeover) * valuation->n);
 	*ntaken = 0;
 
@@ -304,7 +244,7 @@ pay_from_own(Waterfall *waterfall, int *ntaken)
 				};
 	}
 
-	settle_profits(waterfall, profits, nprofits);
+	settle_positions(waterfall->wiring, waterfall->posting, waterfall->book_id, profits, nprofits);
 	collateral_post(waterfall->collateral);
 	if (*ntaken > 0)
 	{

@@ -50,7 +50,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"margin_setting", "position_limit", "added_risk", "transfer_rule", "journal",
 	"hold", "hold_release", "open_hold", "reversal",
 	"exchange", "collateral", "index_price",
-	"shortfall", "open_shortfall", "takeover", "checkpoint", "checkpoint_balance"
+	"shortfall", "open_shortfall", "takeover", "checkpoint", "checkpoint_balance",
+	"shortfall_payment", "deleveraging"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */

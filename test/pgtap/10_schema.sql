@@ -49,7 +49,7 @@ $$, ARRAY['unrealized_pnl', 'unrealized_pnl_at_cost', 'notional', 'maintenance_m
 		  'equity', 'equity_at_cost', 'entry_price', 'margin_tier', 'liquidation_requirement', 'is_liquidatable',
 		  'is_liquidatable_at_cost', 'free_collateral', 'max_order_qty', 'funding_payment', 'margin_ratio', 'margin_level',
 		  'risk_ratio', 'effective_leverage', 'leverage_in_force', 'volatility_scale', 'scaled_rate', 'liquidation_fee_rate', 'liquidation_fee',
-		  'collateral_value', 'collateral_share']::name[],
+		  'collateral_value', 'collateral_share', 'adl_rank_bitmex', 'adl_rank_coinex', 'adl_rank_pnl_equity', 'loss_shares']::name[],
 	'the formulas are immutable, strict and parallel safe');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
@@ -128,7 +128,7 @@ $$, 'and no other one calls the extension');
 -- install() and what it leaves
 SELECT lives_ok('SELECT risk.install()', 'install() may be repeated');
 SELECT results_eq('SELECT book_id, name FROM ledger.book', 'VALUES (1, ''main'')', 'book 1 is there, once');
-SELECT set_eq('SELECT policy_code FROM ledger.policy', ARRAY['electra', 'strict'], 'the shipped policies are there, once');
+SELECT set_eq('SELECT policy_code FROM ledger.policy', ARRAY['electra', 'strict', 'coinex', 'shared_loss'], 'the shipped policies are there, once');
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'an empty ledger is right');
 SELECT is((SELECT extversion FROM pg_extension WHERE extname = 'risk_ext'),
 		  (SELECT default_version FROM pg_available_extensions WHERE name = 'risk_ext'), 'the version is the default one');

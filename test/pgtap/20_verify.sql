@@ -64,24 +64,39 @@ INSERT INTO ledger.policy (policy_code, stages) VALUES ('shared', '{own,suspense
 INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (9, 'USDT', 'shared');
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (9, 2, 'buy', 1, 150, 9), (2, 2, 'sell', 1, 150, 9), (9, 2, 'sell', 1, 143, 10), (2, 2, 'buy', 1, 143, 10);
+-- book 2: a shortfall that was settled, by closing a position, by the fund, by a share and by the house
+INSERT INTO ledger.policy (policy_code, stages) VALUES ('settled', '{own,suspense,adl,fund,socialise,house}');
+DO $$ BEGIN PERFORM risk.create_book(2, 'settled'); END $$;
+INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
+VALUES (2, 21, 'USDT', 'alice', 'settled'), (2, 22, 'USDT', 'bob', 'settled'), (2, 23, 'USDT', 'carol', 'settled');
+INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind)
+SELECT 2, risk.system_account(2, 'external', 'USDT'), u.account_id, u.amount, 'deposit'
+  FROM (VALUES (21, 1), (22, 100), (23, 1000), (risk.system_account(2, 'insurance_fund', 'USDT'), 5)) AS u(account_id, amount);
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (2, 21, 1, 'buy', 3, 100, 21), (2, 22, 1, 'sell', 1, 120, 22), (2, 23, 1, 'buy', 1, 120, 22), (2, 23, 1, 'sell', 3, 100, 21);
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (2, 21, 1, 'sell', 1, 90, 23), (2, 23, 1, 'buy', 1, 90, 23);
+DO $$ BEGIN PERFORM risk.settle(2); END $$;
 
 -- debts: one paid in part and waived in part, one agreed on
 INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('debtor', '{own,receivable}', 'debt');
 INSERT INTO ledger.account (account_id, asset_code, policy_code) VALUES (10, 'USDT', 'debtor');
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (10, 2, 'buy', 1, 150, 11), (2, 2, 'sell', 1, 150, 11), (10, 2, 'sell', 1, 140, 12), (2, 2, 'buy', 1, 140, 12);
-DO $$ BEGIN PERFORM risk.deposit(10, 3), risk.waive(1, 2, 'small'), risk.plan_instalments(1, 5, now(), '1 day'); END $$;
+DO $$ BEGIN PERFORM risk.deposit(10, 3); PERFORM risk.waive(1, 2, 'small'); PERFORM risk.plan_instalments(1, 5, now(), '1 day'); END $$;
 
 BEGIN;
 SELECT no_plan();
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'the books are right');
-SELECT is((SELECT count(*) FROM ledger.reset), 4::bigint, 'there is a reset by two payers, and others');
+SELECT is((SELECT count(*) FROM ledger.reset WHERE book_id = 1), 4::bigint, 'there is a reset by two payers, and others');
 SELECT ok(EXISTS (SELECT FROM ledger.settlement WHERE kind = 'profit') AND EXISTS (SELECT FROM ledger.settlement WHERE kind = 'residue')
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fee_cut') AND EXISTS (SELECT FROM ledger.trade WHERE kind = 'takeover')
 		  AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id = 0) AND EXISTS (SELECT FROM ledger.funding_payment WHERE trade_id > 0)
 		  AND EXISTS (SELECT FROM ledger.entry WHERE kind = 'fold')
 		  AND EXISTS (SELECT FROM ledger.exchange WHERE asset_code <> from_asset) AND EXISTS (SELECT FROM ledger.exchange WHERE asset_code = from_asset),
 		  'there is a row of every sort');
+SELECT results_eq('SELECT stage, amount FROM ledger.shortfall_payment WHERE book_id = 2 ORDER BY payment_id',
+				  $$VALUES ('adl', 14.5), ('fund', 5.0), ('socialise', 9.5)$$, 'a shortfall was settled');
 
 -- What a check of verify() says after a statement, with nothing of it kept.
 CREATE FUNCTION pg_temp.found(check_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -122,10 +137,10 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('transfers', 'UPDATE ledger.transfer SET to_account = 3 WHERE to_account = 2', 'account 2'),
 	('transfers', 'UPDATE ledger.transfer SET kind = ''correction'' WHERE to_account = 2', 'correction'),
 	('transfers', 'DELETE FROM ledger.transfer WHERE to_account = 2', 'deposit 2, account'),
-	('journals', 'UPDATE ledger.journal SET amounts = ''{-3,2,1}''', 'journal 1, account 2'),
-	('journals', 'UPDATE ledger.journal SET accounts = ''{2,3,2}''', 'journal 1, account 3'),
-	('journals', 'UPDATE ledger.journal SET kind = ''adjustment''', 'journal 1, account'),
-	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}''', 'journal 1: its legs in USDT sum to -0.5'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-3,2,1}'' WHERE journal_id = 1', 'journal 1, account 2'),
+	('journals', 'UPDATE ledger.journal SET accounts = ''{2,3,2}'' WHERE journal_id = 1', 'journal 1, account 3'),
+	('journals', 'UPDATE ledger.journal SET kind = ''adjustment'' WHERE journal_id = 1', 'journal 1, account'),
+	('journals', 'UPDATE ledger.journal SET amounts = ''{-2,1,0.5}'' WHERE journal_id = 1', 'journal 1: its legs in USDT sum to -0.5'),
 	('journals', 'DELETE FROM ledger.journal', 'expected 0 in 0'),
 	('reversals', 'UPDATE ledger.reversal SET original_id = 2, original_kind = ''transfer''', 'reversal 1, account'),
 	('reversals', 'DELETE FROM ledger.reversal', 'reversal 1, account 2: 1.00 in 2 entries, expected 0 in 0'),
@@ -247,6 +262,19 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('checkpoints', 'INSERT INTO ledger.checkpoint VALUES (1, 1, ''2000-01-01'', ''2000-01-03'', NULL, NULL, 0, NULL, 0, NULL, ''{}'', '''', ''nobody'')', 'book 1, checkpoint 1: its event is missing'),
 	('checkpoints', 'INSERT INTO ledger.checkpoint_balance VALUES (1, 0, 2, 1, 1, ''2000-01-01'', 5, NULL, NULL)', 'book 1, checkpoint 1: missing, rows of it are there'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
+	('suspense', 'DELETE FROM ledger.shortfall_payment WHERE stage = ''fund''', 'suspense paid 29'),
+	('suspense', 'UPDATE ledger.open_shortfall SET remaining = remaining - 1', 'stand open'),
+	('suspense', 'UPDATE ledger.entry SET amount = amount + 1 WHERE kind = ''loss_share'' AND account_id < 0', 'entries of suspense'),
+	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET amount = amount + 1 WHERE stage = ''fund''', 'expected 6.00'),
+	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET account_id = 23 WHERE stage = ''socialise''', 'account 2'),
+	('shortfall_payments', 'DELETE FROM ledger.shortfall_payment WHERE stage = ''adl''', 'adl_gain'),
+	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET stage = ''receivable'' WHERE stage = ''fund''', 'no stage receivable'),
+	('shortfall_payments', 'UPDATE ledger.account SET owner_id = ''alice'' WHERE account_id = 22', 'who was bankrupt'),
+	('deleveragings', 'UPDATE ledger.deleveraging SET qty = qty + 1', 'expected'),
+	('deleveragings', 'UPDATE ledger.deleveraging SET qty = qty + 9', 'of takeover'),
+	('deleveragings', 'DELETE FROM ledger.deleveraging', 'traded'),
+	('deleveragings', 'UPDATE ledger.deleveraging SET gain = gain + 1', 'a gain of'),
+	('deleveragings', 'UPDATE ledger.takeover SET bankruptcy_price = bankruptcy_price + 1 WHERE book_id = 2', 'the bankruptcy price'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, observed_at, scale) VALUES (1, ''2030-01-01'', ''2030-01-01'', 1)', 'instrument 1');
 SELECT ok(position(s.names IN f) > 0, format('%s: %s', s.check_name, s.statement) || CASE WHEN position(s.names IN f) = 0 THEN ' -> ' || f ELSE '' END)
   FROM spoilt s, LATERAL pg_temp.found(s.check_name, s.statement) f ORDER BY s.n;
