@@ -36,6 +36,7 @@ OBJS = \
 	src/ranks_sql.o \
 	src/margin.o \
 	src/leverage.o \
+	src/hot_rows.o \
 	src/wiring.o \
 	src/retention.o \
 	src/trigger_rows.o \
@@ -45,6 +46,8 @@ OBJS = \
 	src/seal.o \
 	src/valuation.o \
 	src/entry_kind.o \
+	src/freeze.o \
+	src/posting_rows.o \
 	src/posting.o \
 	src/floor.o \
 	src/fold.o \

@@ -5,11 +5,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
@@ -51,6 +53,13 @@ keyed_transfer(const void *row)
 const KeyedTable keyed_transfers = {
 	"transfer", {"from_account", "to_account", "amount", "kind", "hold_id"},
 	keyed_transfer, &read_transfer
+};
+
+static const HotLayout rule_layout = {
+	.nkey = 4, .ncolumns = 5,
+	.columns = {
+		{"kind", TEXTOID}, {"from_kind", TEXTOID}, {"to_kind", TEXTOID}, {"version", INT4OID}, {"allowed", BOOLOID}
+	}
 };
 
 /* the rule in force for a kind of transfer between two kinds of account */
@@ -258,7 +267,20 @@ is_allowed(Wiring *wiring, const char *kind, AccountKind from, AccountKind to)
 {
 	Datum		values[3] = {CStringGetTextDatum(kind), CStringGetTextDatum(account_kind_name(from)),
 	CStringGetTextDatum(account_kind_name(to))};
+	HotTable   *rules = wiring_hot(wiring, LEDGER_TRANSFER_RULE, &rule_layout);
 
+	if (rules != NULL)
+	{
+		bool		isnull;
+		bool		allowed;
+
+		/* the highest version first */
+		hot_begin(rules, wiring_snapshot(LEDGER_LATEST), 3);
+		hot_seek(rules, values);
+		allowed = hot_next(rules, BackwardScanDirection) && DatumGetBool(hot_value(rules, 4, &isnull));
+		hot_end(rules);
+		return allowed;
+	}
 	wiring_read(wiring, &read_rule, values, LEDGER_LATEST);
 	return SPI_processed > 0 && result_bool(0, 1);
 }
@@ -534,6 +556,54 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	pay_debts_of(wiring, posting, book_id, transfers, n);
 }
 
+enum TransferColumn
+{
+	TRANSFER_BOOK, TRANSFER_ID, TRANSFER_PERIOD, TRANSFER_FROM, TRANSFER_TO, TRANSFER_EFFECTIVE_AT,
+	TRANSFER_AMOUNT, TRANSFER_KIND, TRANSFER_WHO, TRANSFER_KEY, TRANSFER_HOLD, TRANSFER_COLUMNS
+};
+
+/* The trigger has nothing to post here; kinds are those that have a rule, and nothing is on hold. */
+static const HotLayout transfer_layout = {
+	.nkey = 3, .ncolumns = TRANSFER_COLUMNS,
+	.columns = {
+		{"book_id", INT4OID}, {"transfer_id", INT8OID}, {"period", DATEOID}, {"from_account", INT8OID},
+		{"to_account", INT8OID}, {"effective_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"kind", TEXTOID},
+		{"who", TEXTOID}, {"idempotency_key", TEXTOID}, {"hold_id", INT8OID}
+	},
+	.written = true, .inserted = true, .triggers = {"post", "keep_rows", "keep_table"},
+	.checks = {"transfer_kind_check", "transfer_hold_id_check"}
+};
+
+static void
+insert_hot_transfers(HotTable *table, TransferRow **transfers, int n)
+{
+	Datum	   *values = palloc_extended(sizeof(Datum) * n * TRANSFER_COLUMNS, MCXT_ALLOC_HUGE);
+	bool	   *nulls = palloc_extended(sizeof(bool) * n * TRANSFER_COLUMNS, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Datum		who = CStringGetTextDatum(transfers[0]->who);
+
+	for (int i = 0; i < n; i++)
+	{
+		TransferRow *transfer = transfers[i];
+		Datum	   *row = values + (Size) i * TRANSFER_COLUMNS;
+
+		row[TRANSFER_BOOK] = Int32GetDatum(transfer->book_id);
+		row[TRANSFER_ID] = Int64GetDatum(transfer->transfer_id);
+		row[TRANSFER_PERIOD] = DateADTGetDatum(transfer->period);
+		row[TRANSFER_FROM] = Int64GetDatum(transfer->from_account);
+		row[TRANSFER_TO] = Int64GetDatum(transfer->to_account);
+		row[TRANSFER_EFFECTIVE_AT] = TimestampTzGetDatum(transfer->effective_at);
+		row[TRANSFER_AMOUNT] = NumericGetDatum(transfer->amount);
+		row[TRANSFER_KIND] = CStringGetTextDatum(transfer->kind);
+		row[TRANSFER_WHO] = who;
+		nulls[(Size) i * TRANSFER_COLUMNS + TRANSFER_KEY] = transfer->idempotency_key == NULL;
+		if (transfer->idempotency_key != NULL)
+			row[TRANSFER_KEY] = CStringGetTextDatum(transfer->idempotency_key);
+		nulls[(Size) i * TRANSFER_COLUMNS + TRANSFER_HOLD] = true;
+	}
+	hot_insert(table, values, nulls, n);
+	CommandCounterIncrement();
+}
+
 /* insert_posted_transfers: the rows of transfers that the caller has posted */
 void
 insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
@@ -542,7 +612,13 @@ insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, 
 	bool	   *no_key = palloc_extended(sizeof(bool) * n, MCXT_ALLOC_HUGE);
 	Datum		values[8] = {Int32GetDatum(book_id)};
 	static const Oid types[7] = {INT8OID, INT8OID, INT8OID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	HotTable   *table = wiring_hot(wiring, LEDGER_TRANSFER, &transfer_layout);
 
+	if (table != NULL)
+	{
+		insert_hot_transfers(table, transfers, n);
+		return;
+	}
 	for (int c = 0; c < 7; c++)
 		columns[c] = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
