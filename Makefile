@@ -93,6 +93,7 @@ SQL_PARTS = \
 	sql/freeze.sql \
 	sql/recourse.sql \
 	sql/bust.sql \
+	sql/pending_deposit.sql \
 	sql/account_states.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \

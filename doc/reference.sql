@@ -27,7 +27,7 @@ INSERT INTO topic VALUES
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
  '{deposit,withdraw,transfer_once,post_batch,post_batch_into,post,book_trade,original_of_key,reverse_transfer,reverse_journal,shipped_transfer_rules,set_floor,pay_funding}'),
 (5.5, 'Holds', 'Money that is promised, and captured, released or expired. What is held can neither be withdrawn nor used as margin.',
- '{hold,request_withdrawal,capture,release,expire_holds}'),
+ '{hold,request_withdrawal,capture,release,expire_holds,announce_deposit,confirm_deposit,cancel_deposit,expire_deposits,lock_pending_deposit}'),
 (6, 'Isolated margin', 'An isolated position has an account of its own, the child of the trader''s account.',
  '{open_isolated,add_margin,remove_margin,isolated_account,parent_of}'),
 (65, 'Freezes and debts', 'Whose account is frozen, and what accounts owe for what others paid.',
@@ -43,7 +43,7 @@ INSERT INTO topic VALUES
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
- '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables}'),
+ '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables}'),
 (12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype
