@@ -296,7 +296,9 @@ BEGIN
 											d.shortfall_id, s.amount, s.account_id)
 								WHEN d.repaid <> y.repaid THEN format('%s are repaid, the rows say %s', d.repaid, y.repaid)
 								WHEN d.waived <> w.waived THEN format('%s are waived, the rows say %s', d.waived, w.waived)
-								WHEN i.paid > d.repaid + d.waived THEN format('%s of the instalments are paid, of the debt %s', i.paid, d.repaid + d.waived)
+								-- penalties come on top of what was agreed
+								WHEN i.instalments > 0 AND o.outstanding - i.unpaid NOT BETWEEN 0 AND d.penalty
+								THEN format('%s of the instalments are unpaid, of the debt %s', i.unpaid, o.outstanding)
 						   END AS fault
 					  FROM ledger.debt d
 					  LEFT JOIN ledger.shortfall s ON s.book_id = d.book_id AND s.shortfall_id = d.shortfall_id
@@ -304,7 +306,8 @@ BEGIN
 										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) y
 					 CROSS JOIN LATERAL (SELECT coalesce(sum(r.amount), 0) AS waived FROM ledger.waiver r
 										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) w
-					 CROSS JOIN LATERAL (SELECT coalesce(sum(n.paid), 0) AS paid FROM ledger.instalment n
+					 CROSS JOIN LATERAL (SELECT d.principal + d.penalty - d.repaid - d.waived AS outstanding) o
+					 CROSS JOIN LATERAL (SELECT count(*) AS instalments, coalesce(sum(n.amount - n.paid), 0) AS unpaid FROM ledger.instalment n
 										  WHERE n.book_id = d.book_id AND n.debt_id = d.debt_id) i
 					 WHERE check_trades.book_id IS NULL OR d.book_id = check_trades.book_id
 					UNION ALL
