@@ -1,6 +1,6 @@
 /*
  * account_state.c
- *		Which trades the state of an account lets through.
+ *		Which trades the state of an account, or of an instrument, lets through.
  *
  * A trade is a fact, and what is forced is booked in every state but closed.
  * A fill that adds risk is refused, with all of its execution, where the state
@@ -99,4 +99,27 @@ account_state_admit(Wiring *wiring, int32 book_id, const LedgerAccount *account,
 	if (!is_late || !result_bool(0, 2))
 		refuse(account, trade, is_late);
 	note_late_fill(wiring, book_id, account, trade);
+}
+
+/*
+ * instrument_state_admit
+ *		An instrument that is not open takes no new risk of traders, and a
+ *		settled one no trade at all: 55000.
+ */
+void
+instrument_state_admit(const char *state, const LedgerAccount *account, const StatedTrade *trade)
+{
+	bool		settled = strcmp(state, "settled") == 0;
+
+	if (strcmp(state, "open") == 0 ||
+		(!settled && (!trade->adds_risk || account->kind != ACCOUNT_TRADER)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("trade " INT64_FORMAT ": instrument %d is %s", trade->trade_id, trade->instrument_id, state),
+			 errdetail("The trade would take the position of account " INT64_FORMAT " from %s to %s.",
+					   account->account_id, decimal_to_cstring(trade->qty_before), decimal_to_cstring(trade->qty)),
+			 settled ?
+			 errhint("No trade of a settled instrument is booked.") :
+			 errhint("Trades that reduce a position are booked; this one has to wait until the instrument is open.")));
 }

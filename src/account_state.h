@@ -1,13 +1,13 @@
 /*
  * account_state.h
- *		Which trades the state of an account lets through.
+ *		Which trades the state of an account, or of an instrument, lets through.
  */
 #ifndef RISK_ACCOUNT_STATE_H
 #define RISK_ACCOUNT_STATE_H
 
 #include "posting.h"
 
-/* A trade of kind trade, as the state of its account or of the parent of that sees it. */
+/* A trade as the states see it; a forced one adds no risk. */
 typedef struct StatedTrade
 {
 	int64		trade_id;
@@ -21,5 +21,7 @@ typedef struct StatedTrade
 extern void account_state_check_open(const LedgerAccount *account, int64 trade_id);
 extern void account_state_admit(Wiring *wiring, int32 book_id, const LedgerAccount *account,
 								const StatedTrade *trade);
+extern void instrument_state_admit(const char *state, const LedgerAccount *account,
+								   const StatedTrade *trade);
 
 #endif							/* RISK_ACCOUNT_STATE_H */

@@ -469,27 +469,6 @@ write_changed_positions(TradePosting *tp)
 	wiring_write(tp->wiring, &write_positions, values);
 }
 
-/* An instrument that is not open takes no new risk of traders, and a settled one no trade at all. */
-static void
-check_instrument_state(TradeRow *trade, TradedInstrument *instrument, LedgerAccount *account,
-					   Numeric qty_before, PositionChange *change)
-{
-	if (strcmp(instrument->state, "open") == 0)
-		return;
-	if (strcmp(instrument->state, "settled") != 0 &&
-		(!change->adds_risk || account->kind != ACCOUNT_TRADER || strcmp(trade->kind, "trade") != 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("trade " INT64_FORMAT ": instrument %d is %s", trade->trade_id, trade->instrument_id,
-					instrument->state),
-			 errdetail("The trade would take the position of account " INT64_FORMAT " from %s to %s.",
-					   account->account_id, decimal_to_cstring(qty_before), decimal_to_cstring(change->qty)),
-			 strcmp(instrument->state, "settled") == 0 ?
-			 errhint("No trade of a settled instrument is booked.") :
-			 errhint("Trades that reduce a position are booked; this one has to wait until the instrument is open.")));
-}
-
 /* Margin for the part of a trade that opens, of that value. */
 static void
 open_isolated(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, IsolatedTrade *isolated,
@@ -513,6 +492,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	PositionChange change;
 	Numeric		qty = trade->buys ? trade->qty : decimal_negate(trade->qty);
 	LedgerAccount *parent = NULL;
+	StatedTrade stated;
 	IsolatedTrade isolated;
 
 	/* other trades leave the margin where it is */
@@ -523,12 +503,14 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 						 instrument->multiplier, account->scale, &change);
 
 	isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
-	check_instrument_state(trade, instrument, account, position->qty, &change);
+	stated = (StatedTrade)
+	{
+		trade->trade_id, trade->instrument_id, trade->executed_at,
+			change.adds_risk && strcmp(trade->kind, "trade") == 0, position->qty, change.qty
+	};
+	instrument_state_admit(instrument->state, account, &stated);
 	if (strcmp(trade->kind, "trade") == 0)
 	{
-		StatedTrade stated = {trade->trade_id, trade->instrument_id, trade->executed_at, change.adds_risk,
-		position->qty, change.qty};
-
 		account_state_admit(tp->wiring, tp->book_id, account, &stated);
 		/* what a child closes is no trade of its parent */
 		if (parent != NULL && change.adds_risk)
