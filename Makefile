@@ -48,6 +48,7 @@ OBJS = \
 	src/entry_kind.o \
 	src/freeze.o \
 	src/posting_rows.o \
+	src/trigger_price.o \
 	src/posting.o \
 	src/floor.o \
 	src/fold.o \
@@ -56,6 +57,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/account_state.o \
+	src/sweep.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
@@ -101,6 +103,7 @@ SQL_PARTS = \
 	sql/price_band.sql \
 	sql/prices.sql \
 	sql/stop_order.sql \
+	sql/sweep.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \

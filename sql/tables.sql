@@ -319,6 +319,7 @@ BEGIN
 		posted_at timestamptz NOT NULL DEFAULT '-infinity',
 		amount numeric NOT NULL DEFAULT 0,
 		floor numeric,
+		reserve numeric,
 		PRIMARY KEY (book_id, slot, account_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
@@ -333,6 +334,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.balance.posted_at IS 'Time of the last entry of the slot.';
 	COMMENT ON COLUMN ledger.balance.amount IS 'In units of the asset.';
 	COMMENT ON COLUMN ledger.balance.floor IS 'What the sum over all slots may not be below at commit; NULL: no floor.';
+	COMMENT ON COLUMN ledger.balance.reserve IS 'How much can be debited before ledger.position.trigger_price has to move; a credit adds to it. NULL: there is no open position, or the sweep looks at the account each time.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.transfer (
 		book_id int NOT NULL DEFAULT 1,
@@ -620,9 +622,15 @@ BEGIN
 		trades bigint NOT NULL,
 		qty numeric NOT NULL,
 		cost numeric NOT NULL,
+		trigger_price numeric,
 		PRIMARY KEY (book_id, account_id, instrument_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
+	-- What a mark has reached is a range of one of these.
+	CREATE INDEX IF NOT EXISTS position_long_trigger
+		ON ledger.position (instrument_id, trigger_price) WHERE qty > 0 AND trigger_price IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS position_short_trigger
+		ON ledger.position (instrument_id, trigger_price) WHERE qty < 0 AND trigger_price IS NOT NULL;
 	-- For the open interest.  An expression, because no lookup of one position
 	-- may come here by mistake: with the columns themselves a planner without
 	-- statistics takes this index for as good as the primary key.
@@ -636,6 +644,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position.trades IS 'How many trades made it.';
 	COMMENT ON COLUMN ledger.position.qty IS 'Contracts, long above zero.';
 	COMMENT ON COLUMN ledger.position.cost IS 'Signed value paid and not yet realised, in the settlement asset.';
+	COMMENT ON COLUMN ledger.position.trigger_price IS 'The mark at which the sweep looks at the account: at or below it for a long position, at or above it for a short one. Early, never late: while no mark of the account has passed its trigger the account cannot be liquidated. Infinity (long) and 0 (short): at every mark. NULL: at none, or not a trader.';
 
 	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
 		book_id int NOT NULL DEFAULT 1,
