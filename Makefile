@@ -75,6 +75,7 @@ OBJS = \
 	src/fund_use.o \
 	src/stages.o \
 	src/takeover.o \
+	src/liquidation.o \
 	src/waterfall.o \
 	src/deleveraging.o \
 	src/loss_sharing.o \
@@ -105,6 +106,7 @@ SQL_PARTS = \
 	sql/prices.sql \
 	sql/stop_order.sql \
 	sql/sweep.sql \
+	sql/liquidation.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \

@@ -131,7 +131,143 @@ $function$;
 COMMENT ON FUNCTION risk.due_accounts(int) IS
 	'The accounts whose mark in an instrument, or in any, has reached the trigger of their position: no other can be liquidated, but not all of these can. Asks for the mark as it is, not for where it moved.';
 
+-- Who is found is judged in full, in the views, with the balance locked: what
+-- a mark has done since, or somebody else, is seen.
+CREATE FUNCTION risk.sweep_account(book_id int, account_id bigint)
+RETURNS TABLE (result text, liquidation_id bigint, detail text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+	ids bigint[];
+	locked bigint[];
+	due boolean;
+BEGIN
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'a sweep runs at READ COMMITTED'
+			USING ERRCODE = '55000', DETAIL = format('The transaction is at %s: it would judge accounts by what has passed.',
+													 upper(current_setting('transaction_isolation'))),
+				  HINT = 'Begin another transaction.';
+	END IF;
+	liquidation_id := NULL;
+	detail := NULL;
+	BEGIN
+		-- in a margin group all members may have to pay
+		SELECT array_agg(m.account_id ORDER BY m.account_id) INTO ids
+		  FROM ledger.account a
+		  JOIN ledger.account m ON m.book_id = a.book_id
+							   AND (m.account_id = a.account_id
+									OR a.in_group AND m.in_group AND m.owner_id = a.owner_id AND m.status <> 'closed')
+		 WHERE a.book_id = sweep_account.book_id AND a.account_id = sweep_account.account_id AND a.kind = 'trader';
+		IF ids IS NULL THEN
+			RAISE EXCEPTION 'account % of book % is no account of a trader', sweep_account.account_id, sweep_account.book_id
+				USING ERRCODE = '23503', HINT = 'See the table account.';
+		END IF;
+		SELECT array_agg(b.account_id) INTO locked
+		  FROM (SELECT b.account_id FROM ledger.balance b
+				 WHERE b.book_id = sweep_account.book_id AND b.slot = 0 AND b.account_id = ANY (ids)
+				 ORDER BY b.account_id
+				   FOR NO KEY UPDATE SKIP LOCKED) b;
+		IF cardinality(locked) IS DISTINCT FROM cardinality(ids) THEN
+			RAISE SQLSTATE 'RX001';
+		END IF;
+		SELECT r.liquidatable INTO due
+		  FROM ledger.account_risk r
+		 WHERE r.book_id = sweep_account.book_id AND r.account_id = sweep_account.account_id;
+		IF due THEN
+			liquidation_id := risk.liquidate(sweep_account.book_id, sweep_account.account_id);
+			-- who pays is settled here, so that an account whose policy refuses stops no other
+			SET CONSTRAINTS ALL IMMEDIATE;
+			SET CONSTRAINTS ALL DEFERRED;
+			SELECT l.outcome, format('margin level %s %%, after %s', coalesce(round(l.level_before, 2)::text, 'none'), coalesce(round(l.level_after, 2)::text, 'none'))
+			  INTO result, detail
+			  FROM ledger.liquidation l
+			 WHERE l.book_id = sweep_account.book_id AND l.liquidation_id = sweep_account.liquidation_id;
+		ELSE
+			PERFORM risk.reband_accounts(sweep_account.book_id, ARRAY[sweep_account.account_id], true);
+			result := 'safe';
+		END IF;
+	EXCEPTION
+		WHEN SQLSTATE 'RX001' THEN
+			result := 'busy';
+		WHEN foreign_key_violation THEN
+			RAISE;
+		WHEN OTHERS THEN
+			result := 'failed';
+			liquidation_id := NULL;
+			detail := format('%s: %s', SQLSTATE, SQLERRM);
+	END;
+	RETURN NEXT;
+END
+$function$;
+COMMENT ON FUNCTION risk.sweep_account(int, bigint) IS
+	'Looks at one account: liquidates it when account_risk.liquidatable says so under the lock of its balance, else moves its triggers to where they belong. result: restored or closed, with the liquidation and its margin levels; safe; busy (another transaction has the account or its margin group locked: nothing was done); failed (nothing was done; detail has the error). In a subtransaction: it is done whole or not at all. Errors: 23503 for what is no account of a trader, 55000 at other isolation levels than READ COMMITTED';
+
+CREATE FUNCTION risk.sweep_order(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
+RETURNS TABLE (book_id int, account_id bigint, liquidatable boolean)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
+	  FROM (SELECT DISTINCT d.book_id, d.account_id FROM risk.due_accounts($1) d) d
+	  LEFT JOIN LATERAL (
+		SELECT r.liquidatable, coalesce(r.group_level, r.margin_level) AS level, r.maintenance_margin
+		  FROM ledger.account_risk r
+		 WHERE r.book_id = d.book_id AND r.account_id = d.account_id
+		OFFSET 0) r ON true
+	 WHERE d.account_id > 0
+	 ORDER BY coalesce(r.liquidatable, false) DESC, d.book_id, r.level, r.maintenance_margin DESC, d.account_id
+	 LIMIT $2
+$function$;
+COMMENT ON FUNCTION risk.sweep_order(int, int) IS
+	'The accounts of risk.due_accounts() in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
+
+CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
+RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+	books int[];
+	accounts bigint[];
+BEGIN
+	PERFORM risk.reband();
+	SELECT array_agg(o.book_id ORDER BY o.place), array_agg(o.account_id ORDER BY o.place) INTO books, accounts
+	  FROM risk.sweep_order(sweep.instrument_id, sweep.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
+	FOR i IN 1 .. coalesce(cardinality(books), 0) LOOP
+		RETURN QUERY
+		SELECT books[i], accounts[i], a.* FROM risk.sweep_account(books[i], accounts[i]) a;
+	END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION risk.sweep(int, int) IS
+	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: CALL risk.sweep_all() commits after each account.';
+
+-- No SECURITY DEFINER and no settings: PostgreSQL lets neither commit.
+CREATE PROCEDURE risk.sweep_all(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
+LANGUAGE plpgsql
+AS $procedure$
+DECLARE
+	books int[];
+	accounts bigint[];
+BEGIN
+	PERFORM risk.reband();
+	COMMIT;
+	SELECT pg_catalog.array_agg(o.book_id ORDER BY o.place), pg_catalog.array_agg(o.account_id ORDER BY o.place) INTO books, accounts
+	  FROM risk.sweep_order(sweep_all.instrument_id, sweep_all.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
+	FOR i IN 1 .. coalesce(pg_catalog.cardinality(books), 0) LOOP
+		PERFORM risk.sweep_account(books[i], accounts[i]);
+		COMMIT;
+	END LOOP;
+END
+$procedure$;
+COMMENT ON PROCEDURE risk.sweep_all(int, int) IS
+	'Does what risk.sweep() does, and commits after each account: for cron or a worker. It can be cancelled at any time, what was done stays done. Outside of a transaction.';
+
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
-	risk.due_accounts(int)
+	risk.due_accounts(int), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
 FROM PUBLIC;
+REVOKE ALL ON PROCEDURE risk.sweep_all(int, int) FROM PUBLIC;

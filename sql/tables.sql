@@ -32,6 +32,7 @@ BEGIN
 		settle_asset text NOT NULL REFERENCES ledger.asset,
 		multiplier numeric NOT NULL DEFAULT 1
 			CHECK (multiplier > 0 AND multiplier < 'Infinity'),
+		lot numeric CHECK (lot > 0 AND lot < 1e20 AND scale(trim_scale(lot)) <= 18),
 		limit_mode text NOT NULL DEFAULT 'report'
 			CHECK (limit_mode IN ('report', 'refuse')),
 		open_interest_limit numeric
@@ -59,6 +60,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.instrument.kind IS 'linear: settled in the quote asset; inverse: in the coin; quanto: in another asset, with the formulas of linear.';
 	COMMENT ON COLUMN ledger.instrument.settle_asset IS 'What profit, loss, margin and fees are in.';
 	COMMENT ON COLUMN ledger.instrument.multiplier IS 'Units of the underlying in one contract.';
+	COMMENT ON COLUMN ledger.instrument.lot IS 'The least number of contracts that an order can be for: a step of a liquidation closes whole lots, and leaves no less than one. NULL: 8 decimals.';
 	COMMENT ON COLUMN ledger.instrument.state IS 'open; close_only: no trade that adds risk; halted: nor a liquidation, and who has a position cannot withdraw, while it counts in the equity at the last mark; settled: all positions were closed by risk.settle_instrument(), and no trade comes any more.';
 	COMMENT ON COLUMN ledger.instrument.max_mark_age IS 'A mark that is older is stale: who has a position cannot withdraw and is not liquidated until the next tick. NULL: a mark holds until the next one.';
 	COMMENT ON COLUMN ledger.instrument.last_funding_at IS 'The latest funding of any book; written by posting.';
