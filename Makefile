@@ -89,6 +89,7 @@ SQL_PARTS = \
 	sql/recourse.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
+	sql/notices.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \

@@ -42,6 +42,7 @@ BEGIN
 	PERFORM risk.create_recourse_tables();
 	PERFORM risk.create_price_band_tables();
 	PERFORM risk.create_stop_order_tables();
+	PERFORM risk.create_notice_tables();
 	PERFORM risk.create_settle_tables(coalesce(partitioned, width IS NOT NULL));
 	PERFORM risk.create_checkpoint_tables();
 	PERFORM risk.create_wiring();
