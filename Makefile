@@ -31,10 +31,12 @@ OBJS = \
 	src/margin_sql.o \
 	src/account_sql.o \
 	src/leverage_sql.o \
+	src/replay_sql.o \
 	src/collateral_sql.o \
 	src/ranks_sql.o \
 	src/margin.o \
 	src/leverage.o \
+	src/hot_rows.o \
 	src/wiring.o \
 	src/retention.o \
 	src/trigger_rows.o \
@@ -44,6 +46,8 @@ OBJS = \
 	src/seal.o \
 	src/valuation.o \
 	src/entry_kind.o \
+	src/freeze.o \
+	src/posting_rows.o \
 	src/posting.o \
 	src/floor.o \
 	src/fold.o \
@@ -51,6 +55,7 @@ OBJS = \
 	src/funding.o \
 	src/isolated.o \
 	src/execution.o \
+	src/account_state.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
@@ -87,6 +92,9 @@ SQL_PARTS = \
 	sql/shortfall_tables.sql \
 	sql/freeze.sql \
 	sql/recourse.sql \
+	sql/bust.sql \
+	sql/pending_deposit.sql \
+	sql/account_states.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
 	sql/notices.sql \

@@ -21,6 +21,8 @@
 --	risk_ext	INSERT of the transfer.  Balances, entries with balance_after and
 --				sequence number, kinds and states of the accounts, scale, free
 --				collateral, floor at commit.
+--	risk_ext_batch	batches only: the same by risk.post_batch(), with a result for
+--				each transfer.
 --
 -- No other side looks at positions, reserves, states or scales.
 

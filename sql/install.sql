@@ -40,6 +40,8 @@ BEGIN
 	PERFORM risk.create_shortfall_tables(coalesce(partitioned, width IS NOT NULL));
 	PERFORM risk.create_freeze_tables();
 	PERFORM risk.create_recourse_tables();
+	PERFORM risk.create_bust_tables();
+	PERFORM risk.create_pending_deposit_tables();
 	PERFORM risk.create_price_band_tables();
 	PERFORM risk.create_stop_order_tables();
 	PERFORM risk.create_notice_tables();

@@ -133,7 +133,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.fund_cap_per_day IS 'The most that the fund pays for accounts of this policy in one UTC day; NULL: no cap.';
 	COMMENT ON COLUMN ledger.policy.recourse IS 'none: what others paid is not asked back; debt: every unit of it is owed, see ledger.debt.';
 	COMMENT ON COLUMN ledger.policy.freeze_scope IS 'With recourse, what is frozen until the debt is settled: the account, or all accounts of its owner in the book.';
-	COMMENT ON COLUMN ledger.policy.frozen_reduces IS 'Whether trades that reduce a position are booked while the account is frozen. Forced trades are booked all the same.';
+	COMMENT ON COLUMN ledger.policy.frozen_reduces IS 'Whether trades that reduce a position are booked while the account is frozen; if not they are refused (55000), but for those that were executed before the account ceased to be active. Forced trades are booked all the same.';
 	COMMENT ON COLUMN ledger.policy.penalty_rate IS 'What an overdue instalment costs for each day begun after the grace, of what is overdue: 0.001 is 0.1 %.';
 	COMMENT ON COLUMN ledger.policy.penalty_grace IS 'How long an instalment may be late before the penalty begins.';
 	COMMENT ON COLUMN ledger.policy.adl_formula IS 'By what the counterparties of auto-deleveraging are ranked.';
@@ -149,7 +149,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.execution IS 'How a liquidation closes: takeover: the liquidity account takes the position at the bankruptcy price; mark: at the mark; order: an order goes out, and trades come back.';
 	COMMENT ON COLUMN ledger.policy.order_timeout IS 'How long an order of a liquidation may stay out before the position is taken over.';
 	COMMENT ON COLUMN ledger.policy.stop_execution IS 'What a stop order does when the mark reaches it. order: its event goes to the matching engine; liquidity: it is executed at the mark against the liquidity account.';
-	COMMENT ON COLUMN ledger.policy.late_fill IS 'What becomes of a fill that adds risk and comes after the account may no longer add any: booked, with an event, or refused (55000).';
+	COMMENT ON COLUMN ledger.policy.late_fill IS 'What becomes of a late fill: one that adds risk, was executed (trade.executed_at) before the account ceased to be active, and comes after it. book: it is a fact, and booked, with an event late_fill; refuse: 55000. One that was executed later is refused either way, as is any on a closed account.';
 	COMMENT ON COLUMN ledger.policy.pending_deposits_count IS 'Whether deposits that are announced count for margin. They never count for withdrawals.';
 	COMMENT ON COLUMN ledger.policy.profit_backs_margin IS 'Whether unrealised profit covers initial margin when a withdrawal is judged. It is never paid out itself.';
 	COMMENT ON COLUMN ledger.policy.gainer_hold_window IS 'After the fund paid for a loss in an instrument, those who gained most in it within this time cannot withdraw that gain until the payout is covered or the hold ends. NULL: nobody is held.';

@@ -77,10 +77,14 @@ BEGIN
 	CREATE TABLE IF NOT EXISTS ledger.repayment (
 		book_id int NOT NULL,
 		repayment_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
-		debt_id bigint NOT NULL,
+		shortfall_id bigint NOT NULL,
+		debt_id bigint,
+		execution_id bigint,
+		account_id bigint NOT NULL,
 		payee_account bigint NOT NULL,
 		journal_id bigint NOT NULL,
 		reset_id bigint,
+		payment_id bigint,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 		amount numeric NOT NULL CHECK (amount > 0),
 		stage text NOT NULL,
@@ -88,15 +92,19 @@ BEGIN
 		PRIMARY KEY (book_id, repayment_id),
 		FOREIGN KEY (book_id, debt_id) REFERENCES ledger.debt
 	);
-	CREATE INDEX IF NOT EXISTS repayment_debt ON ledger.repayment (book_id, debt_id);
+	CREATE INDEX IF NOT EXISTS repayment_shortfall ON ledger.repayment (book_id, shortfall_id);
 	COMMENT ON TABLE ledger.repayment IS
 		'What was paid back to whom, one row per payee. Append-only.';
 	COMMENT ON COLUMN ledger.repayment.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.repayment.repayment_id IS 'Number of the row.';
-	COMMENT ON COLUMN ledger.repayment.debt_id IS 'The debt.';
+	COMMENT ON COLUMN ledger.repayment.shortfall_id IS 'The shortfall that others had paid.';
+	COMMENT ON COLUMN ledger.repayment.debt_id IS 'The debt; NULL: there was none.';
+	COMMENT ON COLUMN ledger.repayment.execution_id IS 'The execution whose bust brought the money back; NULL: the account repaid it.';
+	COMMENT ON COLUMN ledger.repayment.account_id IS 'Who paid it back.';
 	COMMENT ON COLUMN ledger.repayment.payee_account IS 'Who got it.';
 	COMMENT ON COLUMN ledger.repayment.journal_id IS 'The journal of kind repayment that moved it.';
-	COMMENT ON COLUMN ledger.repayment.reset_id IS 'The payment that it gives back; NULL: a penalty.';
+	COMMENT ON COLUMN ledger.repayment.reset_id IS 'The reset that it gives back; NULL: a payment after the commit, or a penalty.';
+	COMMENT ON COLUMN ledger.repayment.payment_id IS 'The payment in ledger.shortfall_payment that it gives back.';
 	COMMENT ON COLUMN ledger.repayment.posted_at IS 'When.';
 	COMMENT ON COLUMN ledger.repayment.amount IS 'How much, in units of the asset.';
 	COMMENT ON COLUMN ledger.repayment.stage IS 'The stage in which the payee had paid; penalty: the venue''s fee account.';
@@ -248,6 +256,120 @@ $function$;
 COMMENT ON FUNCTION risk.review_debt(int, bigint) IS
 	'Marks a debt as settled when nothing is outstanding, and lifts its freeze then or while all instalments that are due are paid; freezes again when one is not.';
 
+-- Who paid last is paid back first: what nobody has been found for yet, then
+-- who paid after the commit, then who paid in it.  What deleveraging brought goes
+-- to the fund, since its counterparties cannot be given their positions back.
+CREATE FUNCTION risk.payers_to_return(book_id int, shortfall_id bigint, amount numeric)
+RETURNS TABLE (place bigint, payee_account bigint, stage text, reset_id bigint, payment_id bigint, part numeric)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	WITH paid AS (
+		SELECT 1 AS turn, r.reset_id AS id, r.payer_account AS payee_account, r.stage, r.reset_id, NULL::bigint AS payment_id, o.remaining AS due
+		  FROM ledger.open_shortfall o
+		  JOIN ledger.reset r ON r.book_id = o.book_id AND r.shortfall_id = o.shortfall_id AND r.stage = 'suspense'
+		 WHERE o.book_id = $1 AND o.shortfall_id = $2
+		UNION ALL
+		SELECT 2, y.payment_id,
+			   CASE y.stage WHEN 'adl' THEN risk.system_account(y.book_id, 'insurance_fund', y.asset_code) ELSE y.account_id END,
+			   y.stage, NULL, y.payment_id,
+			   y.amount - coalesce((SELECT sum(b.amount) FROM ledger.repayment b
+									 WHERE b.book_id = $1 AND b.shortfall_id = $2 AND b.payment_id = y.payment_id), 0)
+		  FROM ledger.shortfall_payment y
+		 WHERE y.book_id = $1 AND y.shortfall_id = $2
+		UNION ALL
+		SELECT 3, r.reset_id, r.payer_account, r.stage, r.reset_id, NULL,
+			   r.amount - coalesce((SELECT sum(b.amount) FROM ledger.repayment b
+									 WHERE b.book_id = $1 AND b.shortfall_id = $2 AND b.reset_id = r.reset_id), 0)
+		  FROM ledger.reset r
+		 WHERE r.book_id = $1 AND r.shortfall_id = $2 AND r.stage <> 'suspense'
+	), queue AS (
+		SELECT p.*, row_number() OVER turns AS place,
+			   coalesce(sum(p.due) OVER (turns ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+		  FROM paid p WHERE p.due > 0
+		WINDOW turns AS (ORDER BY p.turn, p.id DESC)
+	)
+	SELECT q.place, q.payee_account, q.stage, q.reset_id, q.payment_id, least(q.due, $3 - q.before)
+	  FROM queue q WHERE q.before < $3
+	 ORDER BY q.place
+$function$;
+COMMENT ON FUNCTION risk.payers_to_return(int, bigint, numeric) IS
+	'To whom an amount goes that is paid back of a shortfall, in order: each gets at most what he paid and has not got back.';
+
+-- Money moves, the rows say to whom, and less stands open.  Returns the journal.
+CREATE FUNCTION risk.return_to_payers(
+	book_id int, shortfall_id bigint, account_id bigint, amount numeric, debt_id bigint, execution_id bigint, asset_code text)
+RETURNS numeric
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	payees jsonb;
+	returned numeric;
+	journal bigint;
+BEGIN
+	SELECT jsonb_agg(to_jsonb(p) ORDER BY p.place), coalesce(sum(p.part), 0) INTO payees, returned
+	  FROM risk.payers_to_return(return_to_payers.book_id, return_to_payers.shortfall_id, return_to_payers.amount) p;
+	-- beyond what was paid there are penalties
+	IF debt_id IS NOT NULL AND returned < amount THEN
+		payees := coalesce(payees, '[]') || jsonb_build_object(
+			'place', 1e9, 'stage', 'penalty', 'part', amount - returned,
+			'payee_account', risk.system_account(return_to_payers.book_id, 'fee', return_to_payers.asset_code));
+		returned := amount;
+	END IF;
+	IF returned = 0 THEN
+		RETURN 0;
+	END IF;
+	INSERT INTO ledger.journal (book_id, accounts, amounts, kind, metadata)
+	SELECT return_to_payers.book_id, return_to_payers.account_id || array_agg(s.payee_account ORDER BY s.place),
+		   -returned || array_agg(s.part ORDER BY s.place), 'repayment',
+		   jsonb_strip_nulls(jsonb_build_object('shortfall_id', return_to_payers.shortfall_id, 'debt_id', debt_id, 'execution_id', execution_id))
+	  FROM jsonb_to_recordset(payees) AS s(place numeric, payee_account bigint, part numeric)
+	RETURNING journal_id INTO journal;
+	INSERT INTO ledger.repayment (book_id, shortfall_id, debt_id, execution_id, account_id, payee_account, journal_id, reset_id, payment_id, amount, stage)
+	SELECT return_to_payers.book_id, return_to_payers.shortfall_id, return_to_payers.debt_id, return_to_payers.execution_id,
+		   return_to_payers.account_id, s.payee_account, journal, s.reset_id, s.payment_id, s.part, s.stage
+	  FROM jsonb_to_recordset(payees) AS s(place numeric, payee_account bigint, reset_id bigint, payment_id bigint, stage text, part numeric)
+	 ORDER BY s.place;
+	DELETE FROM ledger.open_shortfall o
+	 USING jsonb_to_recordset(payees) AS s(stage text, part numeric)
+	 WHERE o.book_id = return_to_payers.book_id AND o.shortfall_id = return_to_payers.shortfall_id
+	   AND s.stage = 'suspense' AND o.remaining = s.part;
+	UPDATE ledger.open_shortfall o SET remaining = o.remaining - s.part
+	  FROM jsonb_to_recordset(payees) AS s(stage text, part numeric)
+	 WHERE o.book_id = return_to_payers.book_id AND o.shortfall_id = return_to_payers.shortfall_id
+	   AND s.stage = 'suspense' AND o.remaining > s.part;
+	RETURN returned;
+END
+$function$;
+COMMENT ON FUNCTION risk.return_to_payers(int, bigint, bigint, numeric, bigint, bigint, text) IS
+	'Pays an amount of an account back to those who paid its shortfall, what is beyond that to the fee account where there is a debt, and returns how much it paid. Run as posting does. A part of risk.repay() and risk.bust().';
+
+-- Counts what was paid towards a debt.
+CREATE FUNCTION risk.credit_debt(book_id int, debt_id bigint, amount numeric) RETURNS numeric
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	debtor bigint;
+	outstanding numeric;
+BEGIN
+	UPDATE ledger.debt d
+	   SET repaid = d.repaid + credit_debt.amount,
+		   settled_at = CASE WHEN d.repaid + credit_debt.amount + d.waived = d.principal + d.penalty THEN clock_timestamp() END
+	 WHERE d.book_id = credit_debt.book_id AND d.debt_id = credit_debt.debt_id
+	RETURNING d.account_id, d.principal + d.penalty - d.repaid - d.waived INTO debtor, outstanding;
+	PERFORM risk.credit_instalments(credit_debt.book_id, credit_debt.debt_id, credit_debt.amount);
+	INSERT INTO ledger.event (book_id, account_id, kind, payload)
+	VALUES (credit_debt.book_id, debtor, 'repayment',
+			jsonb_build_object('debt_id', credit_debt.debt_id, 'amount', credit_debt.amount, 'outstanding', outstanding));
+	PERFORM risk.review_debt(credit_debt.book_id, credit_debt.debt_id);
+	RETURN outstanding;
+END
+$function$;
+COMMENT ON FUNCTION risk.credit_debt(int, bigint, numeric) IS
+	'Counts an amount that went back to the payers as repaid, and returns what is outstanding then.';
+
 -- Under risk.repay(), which runs it as posting does: what stands on suspense is
 -- posting's to write.
 CREATE FUNCTION risk.repay_debt(book_id int, debt_id bigint, amount numeric) RETURNS numeric
@@ -257,10 +379,6 @@ AS $function$
 DECLARE
 	debt record;
 	spare numeric;
-	journal bigint;
-	accounts bigint[];
-	amounts numeric[];
-	payees jsonb;
 BEGIN
 	SELECT * INTO debt FROM risk.lock_debt(repay_debt.book_id, repay_debt.debt_id);
 	IF amount > 0 IS NOT TRUE OR amount > debt.outstanding OR scale(trim_scale(amount)) > debt.scale THEN
@@ -275,59 +393,9 @@ BEGIN
 			USING ERRCODE = '23514', DETAIL = format('It has %s %s above its floor.', spare, debt.asset_code),
 				  HINT = 'Deposit first: a deposit to a frozen account pays the debt by itself.';
 	END IF;
-
-	-- Who paid last is paid back first; what was paid back to a payer is counted
-	-- by the payment that it gives back.  A penalty comes last.
-	WITH paid AS (
-		SELECT r.reset_id, r.payer_account, r.stage, r.amount - coalesce(sum(y.amount), 0) AS due
-		  FROM ledger.debt d
-		  JOIN ledger.reset r ON r.book_id = d.book_id AND r.shortfall_id = d.shortfall_id
-		  LEFT JOIN ledger.repayment y ON y.book_id = d.book_id AND y.debt_id = d.debt_id AND y.reset_id = r.reset_id
-		 WHERE d.book_id = repay_debt.book_id AND d.debt_id = repay_debt.debt_id
-		 GROUP BY r.reset_id, r.payer_account, r.stage, r.amount
-		UNION ALL
-		SELECT NULL, risk.system_account(repay_debt.book_id, 'fee', debt.asset_code), 'penalty', 1e40
-	), queue AS (
-		SELECT p.*, coalesce(sum(p.due) OVER (ORDER BY p.reset_id DESC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-		  FROM paid p
-	), share AS (
-		SELECT q.reset_id, q.payer_account, q.stage, least(q.due, repay_debt.amount - q.before) AS part
-		  FROM queue q WHERE q.due > 0 AND q.before < repay_debt.amount
-	)
-	SELECT array_agg(s.payer_account ORDER BY s.reset_id DESC NULLS LAST), array_agg(s.part ORDER BY s.reset_id DESC NULLS LAST),
-		   jsonb_agg(to_jsonb(s) ORDER BY s.reset_id DESC NULLS LAST)
-	  INTO accounts, amounts, payees FROM share s;
-	INSERT INTO ledger.journal (book_id, accounts, amounts, kind, metadata)
-	VALUES (repay_debt.book_id, debt.account_id || accounts, -repay_debt.amount || amounts, 'repayment',
-			jsonb_build_object('debt_id', repay_debt.debt_id))
-	RETURNING journal_id INTO journal;
-	INSERT INTO ledger.repayment (book_id, debt_id, payee_account, journal_id, reset_id, amount, stage)
-	SELECT repay_debt.book_id, repay_debt.debt_id, s.payer_account, journal, s.reset_id, s.part, s.stage
-	  FROM jsonb_to_recordset(payees) AS s(reset_id bigint, payer_account bigint, stage text, part numeric);
-	-- what nobody has been found for yet needs nobody any more
-	WITH back AS (
-		SELECT d.shortfall_id, s.part
-		  FROM jsonb_to_recordset(payees) AS s(stage text, part numeric)
-		  JOIN ledger.debt d ON d.book_id = repay_debt.book_id AND d.debt_id = repay_debt.debt_id
-		 WHERE s.stage = 'suspense'
-	), gone AS (
-		DELETE FROM ledger.open_shortfall o USING back k
-		 WHERE o.book_id = repay_debt.book_id AND o.shortfall_id = k.shortfall_id AND o.remaining <= k.part
-	)
-	UPDATE ledger.open_shortfall o SET remaining = o.remaining - k.part
-	  FROM back k
-	 WHERE o.book_id = repay_debt.book_id AND o.shortfall_id = k.shortfall_id AND o.remaining > k.part;
-
-	UPDATE ledger.debt d
-	   SET repaid = d.repaid + repay_debt.amount,
-		   settled_at = CASE WHEN d.repaid + repay_debt.amount + d.waived = d.principal + d.penalty THEN clock_timestamp() END
-	 WHERE d.book_id = repay_debt.book_id AND d.debt_id = repay_debt.debt_id;
-	PERFORM risk.credit_instalments(repay_debt.book_id, repay_debt.debt_id, repay_debt.amount);
-	INSERT INTO ledger.event (book_id, account_id, kind, payload)
-	VALUES (repay_debt.book_id, debt.account_id, 'repayment',
-			jsonb_build_object('debt_id', repay_debt.debt_id, 'amount', repay_debt.amount, 'outstanding', debt.outstanding - repay_debt.amount));
-	PERFORM risk.review_debt(repay_debt.book_id, repay_debt.debt_id);
-	RETURN debt.outstanding - repay_debt.amount;
+	PERFORM risk.return_to_payers(repay_debt.book_id, d.shortfall_id, debt.account_id, repay_debt.amount, repay_debt.debt_id, NULL, debt.asset_code)
+	   FROM ledger.debt d WHERE d.book_id = repay_debt.book_id AND d.debt_id = repay_debt.debt_id;
+	RETURN risk.credit_debt(repay_debt.book_id, repay_debt.debt_id, repay_debt.amount);
 END
 $function$;
 COMMENT ON FUNCTION risk.repay_debt(int, bigint, numeric) IS
@@ -337,7 +405,7 @@ CREATE FUNCTION risk.repay(debt_id bigint, amount numeric, book_id int DEFAULT 1
 LANGUAGE c STRICT
 AS 'MODULE_PATHNAME', 'risk_repay';
 COMMENT ON FUNCTION risk.repay(bigint, numeric, int) IS
-	'Pays a part of a debt, or all of it, out of the balance of the account that owes, and returns what is outstanding then. It goes back to those who paid, the last one first (house or receivable, suspense, fund), a penalty to the fee account at the end; instalments are paid the oldest first. The freeze ends when the debt is settled, or all instalments that are due are paid. Units of the asset. Errors: 23503 for an unknown debt, 55000 for one that is settled, 22023 for more than is outstanding or an amount that is none, 23514 for more than the account has above its floor.';
+	'Pays a part of a debt, or all of it, out of the balance of the account that owes, and returns what is outstanding then. It goes back to those who paid, the last one first (what stands open on suspense, who paid after the commit, house or receivable, fund), a penalty to the fee account at the end; instalments are paid the oldest first. The freeze ends when the debt is settled, or all instalments that are due are paid. Units of the asset. Errors: 23503 for an unknown debt, 55000 for one that is settled, 22023 for more than is outstanding or an amount that is none, 23514 for more than the account has above its floor.';
 
 -- Called by posting for the frozen accounts that a deposit went to.
 CREATE FUNCTION risk.pay_debts(book_id int, account_ids bigint[]) RETURNS void
@@ -581,6 +649,8 @@ COMMENT ON FUNCTION risk.create_recourse_views() IS
 REVOKE ALL ON FUNCTION
 	risk.create_recourse_tables(), risk.claim_debts(int, bigint[]), risk.lock_debt(int, bigint),
 	risk.credit_instalments(int, bigint, numeric), risk.review_debt(int, bigint), risk.repay_debt(int, bigint, numeric),
+	risk.payers_to_return(int, bigint, numeric), risk.credit_debt(int, bigint, numeric),
+	risk.return_to_payers(int, bigint, bigint, numeric, bigint, bigint, text),
 	risk.repay(bigint, numeric, int), risk.pay_debts(int, bigint[]), risk.plan_instalments(bigint, int, timestamptz, interval, int),
 	risk.accrue_penalties(timestamptz), risk.waive(bigint, numeric, text, int), risk.create_recourse_views()
 FROM PUBLIC;

@@ -41,7 +41,7 @@ AS $function$
 		 $$CASE t.trade_id WHEN 0 THEN 'funding' ELSE 'execution' END$$,
 		 'CASE t.trade_id WHEN 0 THEN t.funding_id ELSE d.execution_id END', 'f.funding_at >= $2'),
 		('entry',
-		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin')
+		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'bust_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin')
 			AND d.book_id = t.book_id AND d.trade_id = t.cause
 		  LEFT JOIN ledger.reset s ON t.kind = 'reset' AND s.book_id = t.book_id AND s.reset_id = t.cause
 		  LEFT JOIN ledger.shortfall_payment y ON t.kind IN ('adl_gain', 'loss_share', 'shortfall_payment')
@@ -52,11 +52,13 @@ AS $function$
 				WHEN r.reversal_id IS NOT NULL THEN r.original_kind
 				WHEN t.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee') THEN 'transfer'
 				WHEN t.kind IN ('adjustment', 'repayment', 'waiver') THEN 'journal'
+				WHEN t.kind = 'bust_settlement' THEN 'settlement'
 				ELSE t.kind END$$,
 		 'coalesce(d.execution_id, s.shortfall_id, y.shortfall_id, r.original_id, t.cause)', 'false'),
 		-- tables without periods: their rows stay, and so do the causes of these
 		('reversal', '', 't.original_kind', 't.original_id', 'true'),
 		('open_shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'true'),
+		('bust', '', $$'execution'$$, 't.execution_id', 'true'),
 		('debt', '', $$'shortfall'$$, 't.shortfall_id', 'true'),
 		('repayment', '', $$'journal'$$, 't.journal_id', 'true'),
 		('waiver', '', $$'journal'$$, 't.journal_id', 'true')
@@ -181,9 +183,9 @@ BEGIN
 										  * ('1e-' || a.scale + 8)::numeric END AS value) v
 		UNION ALL
 		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, e.sign * e.amount, 0
-		  FROM (SELECT 1 AS sign, e.* FROM ledger.entry e WHERE e.period < before AND e.kind = 'realized_pnl'
+		  FROM (SELECT 1 AS sign, e.* FROM ledger.entry e WHERE e.period < before AND e.kind IN ('realized_pnl', 'bust_pnl')
 				UNION ALL
-				SELECT -1, e.* FROM pg_temp.kept_entry e WHERE e.kind = 'realized_pnl') e
+				SELECT -1, e.* FROM pg_temp.kept_entry e WHERE e.kind IN ('realized_pnl', 'bust_pnl')) e
 		  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.account_id = e.account_id
 		UNION ALL
 		SELECT s.book_id, s.account_id, s.instrument_id, 0, 0,

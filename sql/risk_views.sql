@@ -328,13 +328,15 @@ BEGIN
 
 	PERFORM risk.create_collateral_views();
 	PERFORM risk.create_recourse_views();
+	PERFORM risk.create_pending_deposit_views();
 
 	-- What a margin group counts for an account is asked of accounts in groups
 	-- only; src/collateral.c reckons alike.
 	CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
-		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) + e.collateral AS free_collateral,
+		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) + e.collateral
+		   + r.pending_deposits AS free_collateral,
 		   CASE WHEN r.status IN ('frozen', 'closed') OR r.unmarked > 0 OR g.unmarked > 0 THEN 0
 				ELSE greatest(e.withdrawable + least(e.collateral, 0), 0)
 		   END AS withdrawable,
@@ -349,7 +351,7 @@ BEGIN
 										 r.liquidation_trigger), false) AND r.stale = 0 AS liquidatable,
 		   e.collateral, e.group_equity, e.group_requirement,
 		   trim_scale(risk.margin_level(e.group_equity, e.group_requirement)) AS group_level,
-		   r.holds, r.overdue_debt
+		   r.holds, r.overdue_debt, r.pending_deposits
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
 								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
@@ -372,7 +374,9 @@ BEGIN
 				   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
 							  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds,
 				   coalesce((SELECT sum(d.overdue) FROM ledger.open_debt d
-							  WHERE d.book_id = a.book_id AND d.account_id = a.account_id), 0) AS overdue_debt
+							  WHERE d.book_id = a.book_id AND d.account_id = a.account_id), 0) AS overdue_debt,
+				   coalesce((SELECT m.amount FROM ledger.pending_margin m
+							  WHERE m.book_id = a.book_id AND m.account_id = a.account_id), 0) AS pending_deposits
 			  FROM ledger.account a
 			 CROSS JOIN LATERAL (
 				SELECT n.amount, n.floor FROM ledger.balance n
@@ -394,7 +398,7 @@ BEGIN
 		 WHERE m.book_id = r.book_id AND m.owner_id = r.owner_id
 		OFFSET 0) g ON r.in_group
 	 CROSS JOIN LATERAL (
-		SELECT r.balance + r.unrealized_pnl - r.overdue_debt AS equity,
+		SELECT r.balance + r.unrealized_pnl - r.overdue_debt + r.pending_deposits AS equity,
 			   r.maintenance_margin + r.liquidation_fee AS requirement,
 			   w.withdrawable,
 			   CASE WHEN r.in_group
@@ -419,10 +423,10 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.status IS 'State of the account.';
 	COMMENT ON COLUMN ledger.account_risk.balance IS 'What the venue owes the holder, over all slots.';
 	COMMENT ON COLUMN ledger.account_risk.unrealized_pnl IS 'Profit (above zero) or loss of the open positions at the mark.';
-	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl - overdue_debt.';
+	COMMENT ON COLUMN ledger.account_risk.equity IS 'balance + unrealized_pnl - overdue_debt + pending_deposits.';
 	COMMENT ON COLUMN ledger.account_risk.initial_margin IS 'Sum over the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.maintenance_margin IS 'Sum over the open positions.';
-	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'equity - initial_margin - order_reserve - holds + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
+	COMMENT ON COLUMN ledger.account_risk.free_collateral IS 'balance + unrealized_pnl + pending_deposits - initial_margin - order_reserve - holds + collateral: what new orders and positions may use. Below zero when more is bound than there is.';
 	COMMENT ON COLUMN ledger.account_risk.withdrawable IS 'What may leave the account by choice: balance, less losses not yet realised, less initial margin, less what open orders and holds keep, as far as it is above the floor, and less what it has to hold for its margin group. Profit not yet realised is not paid out. 0 while the account is frozen or closed, or while it or a member of its group has a position whose mark is missing or stale (position_value.mark_stale).';
 	COMMENT ON COLUMN ledger.account_risk.notional IS 'Sum of the sizes of the open positions.';
 	COMMENT ON COLUMN ledger.account_risk.margin_level IS 'equity / liquidation_requirement in percent: liquidation is near 100, but in a margin group group_level tells. NULL without a requirement.';
@@ -430,6 +434,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.risk_ratio IS 'liquidation_requirement / equity in percent. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.leverage IS 'notional / equity. NULL when the equity is not above zero.';
 	COMMENT ON COLUMN ledger.account_risk.holds IS 'What the open holds of the account keep.';
+	COMMENT ON COLUMN ledger.account_risk.pending_deposits IS 'What deposits count for that are announced, where the policy lets them; they cannot be withdrawn, and count for no other member of a margin group.';
 	COMMENT ON COLUMN ledger.account_risk.overdue_debt IS 'What the account owes and should have paid, see ledger.open_debt.';
 	COMMENT ON COLUMN ledger.account_risk.order_reserve IS 'What the open orders of the account hold, as the matching engine says.';
 	COMMENT ON COLUMN ledger.account_risk.parent_id IS 'Of a child account, which holds one isolated position: the account that it is kept apart from. Neither counts towards the other.';

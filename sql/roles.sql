@@ -20,6 +20,9 @@ AS $function$
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.place_stop_order(bigint, int, text, numeric, numeric, numeric, bigint, text, int)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.cancel_stop_order(bigint, text, int)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.repay(bigint, numeric, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.announce_deposit(bigint, numeric, text, timestamptz, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.confirm_deposit(bigint, numeric, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.cancel_deposit(bigint, text, int)'),
 		('writer', 'INSERT, UPDATE', 'TABLE', 'ledger.mark_price, ledger.index_price'),
 		('writer', 'INSERT, UPDATE, DELETE', 'TABLE', 'ledger.order_reserve, ledger.margin_setting'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint)'),
@@ -64,9 +67,12 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze_owner(text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.lift_freeze(bigint, text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.apply_freezes(int, bigint, text)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.close_accounts(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.plan_instalments(bigint, int, timestamptz, interval, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.accrue_penalties(timestamptz)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.waive(bigint, numeric, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.bust(bigint, text, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.expire_deposits()'),
 
 		('owner', 'INSERT, UPDATE', 'TABLE', 'ledger.asset, ledger.book'),
 		('owner', 'INSERT', 'TABLE', 'ledger.transfer_rule'),
@@ -170,7 +176,7 @@ DECLARE
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_tier',
 		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
-		'account_risk', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'negative_balance_report'];
+		'account_risk', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'pending_margin', 'negative_balance_report'];
 	-- those whose debt the policies let through
 	own_debts CONSTANT text := '(book_id, debt_id) IN (SELECT d.book_id, d.debt_id FROM ledger.debt d)';
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';

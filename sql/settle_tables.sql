@@ -140,12 +140,11 @@ AS $function$
 				  FROM ledger.entry e
 				 WHERE s.share_rule = 'claims' AND x.spare > 0
 				   AND e.book_id = loss_claims.book_id AND e.slot = 0 AND e.account_id = a.account_id
-				   AND e.kind IN ('realized_pnl', 'settlement', 'loss_share')
+				   AND e.kind IN ('realized_pnl', 'bust_pnl', 'settlement', 'bust_settlement', 'loss_share')
 				   AND (s.instrument_id IS NULL
-						OR s.instrument_id = CASE e.kind
-						   WHEN 'realized_pnl' THEN (SELECT t.instrument_id FROM ledger.trade t
+						OR s.instrument_id = CASE WHEN e.kind IN ('realized_pnl', 'bust_pnl') THEN (SELECT t.instrument_id FROM ledger.trade t
 													  WHERE t.book_id = e.book_id AND t.trade_id = e.cause)
-						   WHEN 'settlement' THEN (SELECT t.instrument_id FROM ledger.settlement t
+						   WHEN e.kind IN ('settlement', 'bust_settlement') THEN (SELECT t.instrument_id FROM ledger.settlement t
 													WHERE t.book_id = e.book_id AND t.settlement_id = e.cause)
 						   ELSE (SELECT f.instrument_id
 								   FROM ledger.shortfall_payment y

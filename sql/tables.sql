@@ -270,7 +270,7 @@ BEGIN
 		isolated_instrument_id int REFERENCES ledger.instrument,
 		isolated_side text CHECK (isolated_side IN ('long', 'short')),
 		in_group boolean NOT NULL DEFAULT false,
-		status_since timestamptz,
+		inactive_since timestamptz,
 		unfrozen_status text,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
@@ -303,11 +303,11 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.asset_code IS 'The asset that it holds. Never changes.';
 	COMMENT ON COLUMN ledger.account.owner_id IS 'Whose it is; limits, margin groups and row policies go by it. NULL: nobody elses.';
 	COMMENT ON COLUMN ledger.account.policy_code IS 'The rules that it is under.';
-	COMMENT ON COLUMN ledger.account.status IS 'active; reduce_only: no trade that adds risk; frozen: nor anything taken out by choice; closed: nothing at all.';
+	COMMENT ON COLUMN ledger.account.status IS 'active; reduce_only: no trade that adds risk; liquidating: nor anything taken out by choice; frozen: likewise, trades that reduce by policy (frozen_reduces), and a deposit pays debts first; closing: no trade that adds risk, nothing paid in, the balance may be taken out; closed: nothing at all. What is forced (liquidations, fundings, chargebacks and the like) is booked in all but closed.';
 	COMMENT ON COLUMN ledger.account.parent_id IS 'The account that an isolated position is kept apart from; it has the same asset and owner and no parent itself. NULL for all other accounts. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_instrument_id IS 'The one instrument that a child account can hold. Never changes.';
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
-	COMMENT ON COLUMN ledger.account.status_since IS 'Since when the status holds; NULL: it never changed. Set by the database.';
+	COMMENT ON COLUMN ledger.account.inactive_since IS 'Since when it is not active; NULL: it is, or never was. A fill executed before is late, see policy.late_fill. Set by the database.';
 	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 
@@ -502,6 +502,9 @@ BEGIN
 	-- insert hardly touches it.
 	CREATE INDEX IF NOT EXISTS trade_executed_at
 		ON ledger.trade USING brin (executed_at) WITH (autosummarize = on);
+	-- a bust looks for an execution
+	CREATE INDEX IF NOT EXISTS trade_execution
+		ON ledger.trade USING brin (execution_id) WITH (autosummarize = on);
 	COMMENT ON TABLE ledger.trade IS
 		'One side of an execution. An INSERT or COPY posts it. qty > 0 in contracts, price in units of the settlement asset, fee in units of it too (negative: a rebate). mirror, takeover and adl rows are made by posting; a takeover and an adl have a negative execution_id. A row whose idempotency_key is used already is 23505; risk.book_trade() returns the original. Append-only.';
 	COMMENT ON COLUMN ledger.trade.book_id IS 'The book.';
@@ -533,7 +536,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding and isolated_margin, the funding_id for funding, the settlement_id for settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal and adjustment, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding, bust_pnl and isolated_margin, the funding_id for funding, the settlement_id for settlement and bust_settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal, adjustment, repayment and waiver, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 	COMMENT ON COLUMN ledger.entry.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.entry.slot IS 'The slot of the balance.';
 	COMMENT ON COLUMN ledger.entry.account_id IS 'The account.';
@@ -676,7 +679,7 @@ BEGIN
 		execution_id bigint,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 		instrument_id int NOT NULL,
-		kind text NOT NULL CHECK (kind IN ('profit', 'residue')),
+		kind text NOT NULL CHECK (kind IN ('profit', 'bust', 'residue')),
 		amount numeric NOT NULL,
 		PRIMARY KEY (book_id, settlement_id, period)
 	)$table$ || by_period;
@@ -690,7 +693,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.settlement.execution_id IS 'The execution whose values were rounded; NULL: it is about a position.';
 	COMMENT ON COLUMN ledger.settlement.posted_at IS 'When it was posted.';
 	COMMENT ON COLUMN ledger.settlement.instrument_id IS 'The instrument.';
-	COMMENT ON COLUMN ledger.settlement.kind IS 'profit or residue.';
+	COMMENT ON COLUMN ledger.settlement.kind IS 'profit, bust (what a busted execution had made the account realise) or residue.';
 	COMMENT ON COLUMN ledger.settlement.amount IS 'By how much the cost changed, in the settlement asset.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.reset (

@@ -158,8 +158,10 @@ BEGIN
 	END IF;
 	NEW.in_group := groups AND NEW.kind = 'trader' AND NEW.owner_id IS NOT NULL AND NEW.parent_id IS NULL;
 	IF TG_OP = 'UPDATE' AND NEW.status <> OLD.status THEN
-		-- what a trade is late for
-		NEW.status_since := clock_timestamp();
+		-- what a trade is late for; from one state that forbids to the next it stays
+		NEW.inactive_since := CASE WHEN NEW.status = 'active' THEN NULL
+								   WHEN OLD.status = 'active' THEN clock_timestamp()
+								   ELSE OLD.inactive_since END;
 		-- what it comes back to; a liquidation is over by then
 		NEW.unfrozen_status := CASE WHEN NEW.status = 'frozen' AND OLD.status <> 'liquidating' THEN OLD.status END;
 	END IF;
@@ -236,29 +238,15 @@ BEGIN
 		   FOR NO KEY UPDATE OF b;
 	END IF;
 
-	SELECT n.book_id, n.account_id, n.kind INTO busy
+	SELECT n.book_id, n.account_id, n.kind, l.fault INTO busy
 	  FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
-	 WHERE n.status = 'closed' AND o.status <> 'closed'
-	   AND (n.kind <> 'trader'
-			OR EXISTS (SELECT FROM ledger.balance b
-						WHERE b.book_id = n.book_id AND b.account_id = n.account_id AND b.amount <> 0)
-			OR EXISTS (SELECT FROM ledger.position p
-						WHERE p.book_id = n.book_id AND p.account_id = n.account_id AND p.qty <> 0)
-			OR EXISTS (SELECT FROM ledger.open_hold h
-						WHERE h.book_id = n.book_id AND h.account_id = n.account_id)
-			OR EXISTS (SELECT FROM ledger.debt d
-						WHERE d.book_id = n.book_id AND d.account_id = n.account_id AND d.settled_at IS NULL)
-			OR EXISTS (SELECT FROM ledger.account c
-						WHERE c.book_id = n.book_id AND c.parent_id = n.account_id AND c.status <> 'closed'))
+	 CROSS JOIN LATERAL (SELECT CASE n.kind WHEN 'trader' THEN risk.what_is_left(n.book_id, n.account_id)
+									 ELSE format('It is the %s account of the book.', n.kind) END AS fault OFFSET 0) l
+	 WHERE n.status = 'closed' AND o.status <> 'closed' AND l.fault IS NOT NULL
 	 ORDER BY n.book_id, n.account_id LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'account % of book % cannot be closed', busy.account_id, busy.book_id
-			USING ERRCODE = '55000',
-				  DETAIL = CASE WHEN EXISTS (SELECT FROM ledger.account c
-											WHERE c.book_id = busy.book_id AND c.parent_id = busy.account_id AND c.status <> 'closed')
-							THEN 'It has a child account that is not closed.'
-							WHEN busy.kind = 'trader' THEN 'It has a balance, an open position, an open hold or an open debt.'
-							ELSE format('It is the %s account of the book.', busy.kind) END,
+			USING ERRCODE = '55000', DETAIL = busy.fault,
 				  HINT = CASE busy.kind WHEN 'trader' THEN 'Close the positions, release the holds and withdraw the balance first.'
 							ELSE 'Accounts of the venue itself stay open.' END;
 	END IF;
@@ -374,11 +362,11 @@ AS $function$
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
-					WHEN n.name IN ('account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze') THEN 'BEFORE DELETE|FOR EACH ROW'
+					WHEN n.name IN ('account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'pending_deposit') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'trade', 'transfer', 'entry', 'settlement', 'reset',
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'pending_deposit', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
-							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'seal', 'seal_range',
+							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'bust', 'seal', 'seal_range',
 							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',
 							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging', 'relayed_event']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)

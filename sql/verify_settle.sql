@@ -46,7 +46,7 @@ BEGIN
 								  u.book_id, u.shortfall_id, sum(u.paid), sum(u.returned), sum(u.repaid), sum(u.remaining)) AS offender
 					  FROM part u
 					 GROUP BY u.book_id, u.shortfall_id
-					HAVING sum(u.paid) - sum(u.returned) - sum(u.remaining) NOT BETWEEN 0 AND sum(u.repaid)
+					HAVING sum(u.paid) <> sum(u.returned) + sum(u.remaining) + sum(u.repaid)
 					UNION ALL
 					SELECT u.book_id, 0,
 						   format('book %s, asset %s: entries of suspense are %s, expected %s', u.book_id, u.asset_code,

@@ -101,12 +101,12 @@ BEGIN
 					  LEFT JOIN ledger.account c ON c.book_id = s.book_id AND c.kind = 'clearing'
 												AND c.asset_code = i.settle_asset
 					 CROSS JOIN LATERAL (VALUES (s.account_id, s.amount), (c.account_id, -s.amount)) AS l(account_id, amount)
-					 WHERE s.kind = 'profit'
+					 WHERE s.kind IN ('profit', 'bust')
 					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
 					UNION ALL
 					SELECT e.book_id, e.cause, e.account_id, 0, 0, e.amount, 1
 					  FROM ledger.entry e
-					 WHERE e.kind = 'settlement'
+					 WHERE e.kind IN ('settlement', 'bust_settlement')
 					   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
 			 GROUP BY u.book_id, u.cause, u.account_id
 			HAVING sum(u.due) <> sum(u.found) OR sum(u.legs) <> sum(u.entries)
@@ -296,7 +296,9 @@ BEGIN
 											d.shortfall_id, s.amount, s.account_id)
 								WHEN d.repaid <> y.repaid THEN format('%s are repaid, the rows say %s', d.repaid, y.repaid)
 								WHEN d.waived <> w.waived THEN format('%s are waived, the rows say %s', d.waived, w.waived)
-								WHEN i.paid > d.repaid + d.waived THEN format('%s of the instalments are paid, of the debt %s', i.paid, d.repaid + d.waived)
+								-- penalties come on top of what was agreed
+								WHEN i.instalments > 0 AND o.outstanding - i.unpaid NOT BETWEEN 0 AND d.penalty
+								THEN format('%s of the instalments are unpaid, of the debt %s', i.unpaid, o.outstanding)
 						   END AS fault
 					  FROM ledger.debt d
 					  LEFT JOIN ledger.shortfall s ON s.book_id = d.book_id AND s.shortfall_id = d.shortfall_id
@@ -304,7 +306,8 @@ BEGIN
 										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) y
 					 CROSS JOIN LATERAL (SELECT coalesce(sum(r.amount), 0) AS waived FROM ledger.waiver r
 										  WHERE r.book_id = d.book_id AND r.debt_id = d.debt_id) w
-					 CROSS JOIN LATERAL (SELECT coalesce(sum(n.paid), 0) AS paid FROM ledger.instalment n
+					 CROSS JOIN LATERAL (SELECT d.principal + d.penalty - d.repaid - d.waived AS outstanding) o
+					 CROSS JOIN LATERAL (SELECT count(*) AS instalments, coalesce(sum(n.amount - n.paid), 0) AS unpaid FROM ledger.instalment n
 										  WHERE n.book_id = d.book_id AND n.debt_id = d.debt_id) i
 					 WHERE check_trades.book_id IS NULL OR d.book_id = check_trades.book_id
 					UNION ALL
@@ -315,15 +318,20 @@ BEGIN
 					   AND NOT EXISTS (SELECT FROM ledger.debt d WHERE d.book_id = s.book_id AND d.shortfall_id = s.shortfall_id)
 					   AND (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
 					UNION ALL
-					SELECT y.book_id, y.debt_id, format('reset %s paid %s and got back %s', y.reset_id, max(r.amount), sum(y.amount))
+					SELECT y.book_id, max(y.debt_id), format('payer %s of shortfall %s paid %s and got back %s', y.payee_account, y.shortfall_id, max(p.amount), sum(y.amount))
 					  FROM ledger.repayment y
-					  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
-					  LEFT JOIN ledger.reset r ON r.book_id = y.book_id AND r.reset_id = y.reset_id AND r.shortfall_id = d.shortfall_id
-											  AND r.payer_account = y.payee_account
-					 WHERE y.reset_id IS NOT NULL
+					  LEFT JOIN (SELECT r.book_id, r.shortfall_id, r.reset_id, NULL::bigint AS payment_id, r.payer_account AS payee_account, r.stage, r.amount
+								   FROM ledger.reset r
+								 UNION ALL
+								 SELECT p.book_id, p.shortfall_id, NULL, p.payment_id, p.account_id, p.stage, p.amount
+								   FROM ledger.shortfall_payment p) p
+							 ON p.book_id = y.book_id AND p.shortfall_id = y.shortfall_id AND p.stage = y.stage
+							AND (p.payee_account = y.payee_account OR y.stage = 'adl')
+							AND (p.reset_id = y.reset_id OR p.payment_id = y.payment_id)
+					 WHERE y.stage <> 'penalty'
 					   AND (check_trades.book_id IS NULL OR y.book_id = check_trades.book_id)
-					 GROUP BY y.book_id, y.debt_id, y.reset_id
-					HAVING sum(y.amount) > max(r.amount) IS NOT FALSE
+					 GROUP BY y.book_id, y.shortfall_id, y.stage, y.reset_id, y.payment_id, y.payee_account
+					HAVING sum(y.amount) > max(p.amount) IS NOT FALSE
 					UNION ALL
 					-- each journal pays out what the rows say
 					SELECT u.book_id, max(u.debt_id), format('journal %s pays %s to account %s, the rows say %s', u.journal_id, sum(u.paid), u.account_id, sum(u.due))
@@ -335,8 +343,7 @@ BEGIN
 							UNION ALL
 							SELECT y.book_id, y.journal_id, y.debt_id, l.account_id, 0, l.amount
 							  FROM ledger.repayment y
-							  JOIN ledger.debt d ON d.book_id = y.book_id AND d.debt_id = y.debt_id
-							 CROSS JOIN LATERAL (VALUES (y.payee_account, y.amount), (d.account_id, -y.amount)) AS l(account_id, amount)
+							 CROSS JOIN LATERAL (VALUES (y.payee_account, y.amount), (y.account_id, -y.amount)) AS l(account_id, amount)
 							 WHERE check_trades.book_id IS NULL OR y.book_id = check_trades.book_id) u
 					 GROUP BY u.book_id, u.journal_id, u.account_id
 					HAVING sum(u.paid) <> sum(u.due)) f
@@ -357,6 +364,30 @@ BEGIN
 			 GROUP BY a.book_id, a.account_id, a.status
 			HAVING (a.status = 'frozen') <> (count(f.freeze_id) > 0)
 			 ORDER BY a.book_id, a.account_id
+			 LIMIT 1) v;
+
+	-- A bust mirrors every trade of its execution, and there are no other trades of
+	-- that kind.
+	RETURN QUERY
+	SELECT 'busts', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, execution %s, account %s: %s at %s, mirrored %s', u.book_id, u.execution_id, u.account_id,
+						  sum(u.qty), u.price, sum(u.mirrored)) AS offender
+			  FROM (SELECT b.book_id, b.execution_id, t.account_id, t.instrument_id, t.price,
+						   CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END AS qty, 0 AS mirrored, 1 AS trades
+					  FROM ledger.bust b
+					  JOIN ledger.trade t ON t.book_id = b.book_id AND t.execution_id = b.execution_id
+					 WHERE check_trades.book_id IS NULL OR b.book_id = check_trades.book_id
+					UNION ALL
+					SELECT t.book_id, coalesce(b.execution_id, t.execution_id), t.account_id, t.instrument_id, t.price,
+						   0, CASE t.side WHEN 'buy' THEN t.qty ELSE -t.qty END, -1
+					  FROM ledger.trade t
+					  LEFT JOIN ledger.bust b ON b.book_id = t.book_id AND b.bust_execution_id = t.execution_id
+					 WHERE t.kind = 'bust'
+					   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)) u
+			 GROUP BY u.book_id, u.execution_id, u.account_id, u.instrument_id, u.price
+			HAVING sum(u.qty) + sum(u.mirrored) <> 0 OR sum(u.trades) <> 0
+			 ORDER BY u.book_id, u.execution_id, u.account_id
 			 LIMIT 1) v;
 
 	-- A takeover is two trades of its kind, and there are no others.
@@ -452,7 +483,7 @@ BEGIN
 		SELECT t.book_id, t.account_id, t.instrument_id, 0, 0, 0, 0, 0, e.amount
 		  FROM ledger.entry e
 		  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause AND t.account_id = e.account_id
-		 WHERE e.kind = 'realized_pnl'
+		 WHERE e.kind IN ('realized_pnl', 'bust_pnl')
 		   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)
 		   AND (check_trades.book_id IS NULL OR t.book_id = check_trades.book_id)
 		UNION ALL
@@ -568,14 +599,14 @@ BEGIN
 					  FROM ledger.account a
 					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
 					  JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
-					 WHERE a.kind = 'clearing' AND e.kind = 'realized_pnl'
+					 WHERE a.kind = 'clearing' AND e.kind IN ('realized_pnl', 'bust_pnl')
 					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
 					UNION ALL
 					SELECT s.book_id, s.instrument_id, e.amount, 0, 0
 					  FROM ledger.account a
 					  JOIN ledger.entry e ON e.book_id = a.book_id AND e.account_id = a.account_id
 					  JOIN ledger.settlement s ON s.book_id = e.book_id AND s.settlement_id = e.cause
-					 WHERE a.kind = 'clearing' AND e.kind = 'settlement'
+					 WHERE a.kind = 'clearing' AND e.kind IN ('settlement', 'bust_settlement')
 					   AND (check_trades.book_id IS NULL OR a.book_id = check_trades.book_id)
 					UNION ALL
 					SELECT p.book_id, p.instrument_id, 0, p.cost, 0

@@ -42,7 +42,8 @@ typedef struct Batch
 
 static const char *const result_names[TRANSFER_RESULTS] = {
 	"accepted", "exists", "key_used", "unknown_kind", "unknown_account", "wrong_account",
-	"same_account", "other_asset", "invalid_amount", "closed", "frozen", "no_mark", "exceeds"
+	"same_account", "other_asset", "invalid_amount", "closed", "frozen", "liquidating", "closing",
+	"no_mark", "exceeds"
 };
 
 static const LedgerStatement next_ids = {
@@ -236,7 +237,7 @@ post_accepted(Batch *batch, Posting *posting)
 	for (int i = 0; i < batch->naccepted; i++)
 	{
 		batch->current = batch->accepted[i];
-		check_transfer(posting, batch->current);
+		check_transfer(batch->wiring, posting, batch->current);
 	}
 	batch->current = NULL;
 	keep_accepted(batch);

@@ -24,4 +24,27 @@
 #define BackendNumber() ((int) MyBackendId)
 #endif
 
+/* What an update of a row asks of its indexes. */
+#if PG_VERSION_NUM >= 160000
+#define IndexUpdate TU_UpdateIndexes
+#define NeedsIndexes(update) ((update) != TU_None)
+#define NeedsSummarizingOnly(update) ((update) == TU_Summarizing)
+#define InsertIndexTuples(indexes, slot, estate, only_summarizing) \
+	ExecInsertIndexTuples(indexes, slot, estate, false, false, NULL, NIL, only_summarizing)
+#else
+#define IndexUpdate bool
+#define NeedsIndexes(update) (update)
+#define NeedsSummarizingOnly(update) false
+#define InsertIndexTuples(indexes, slot, estate, only_summarizing) \
+	ExecInsertIndexTuples(indexes, slot, estate, false, false, NULL, NIL)
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define BeginIndexScan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#else
+#define BeginIndexScan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
 #endif							/* RISK_COMPAT_H */

@@ -25,6 +25,8 @@ entry_class(const char *kind)
 		{"adjustment", CLASS_OPERATIONAL},
 		{"reversal", CLASS_OPERATIONAL},
 		{"repayment", CLASS_OPERATIONAL},
+		{"bust_pnl", CLASS_OPERATIONAL},
+		{"bust_settlement", CLASS_OPERATIONAL},
 		{"waiver", CLASS_OPERATIONAL},
 		{"trade_fee", CLASS_FEE},
 	};
@@ -39,7 +41,7 @@ entry_class(const char *kind)
 const char *
 entry_cause_kind(const char *kind)
 {
-	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
+	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "bust_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
 		strcmp(kind, "late_funding") == 0)
 		return "trade";
 	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0 ||
@@ -47,6 +49,8 @@ entry_cause_kind(const char *kind)
 		return "journal";
 	if (strcmp(kind, "reversal") == 0)
 		return "reversal";
+	if (strcmp(kind, "bust_settlement") == 0)
+		return "settlement";
 	if (strcmp(kind, "loss_share") == 0 || strcmp(kind, "adl_gain") == 0)
 		return "shortfall_payment";
 	if (strcmp(kind, "exchange") == 0)

@@ -165,7 +165,7 @@ check_hold(Posting *posting, const HoldRow *hold, TransferRow *transfer)
 				 errmsg("hold " INT64_FORMAT ": invalid expires_at", hold->hold_id),
 				 errdetail("%s is not in the future.", timestamptz_to_str(hold->expires_at)),
 				 errhint("Leave it out for a hold that does not expire.")));
-	check_not_frozen(transfer, account);
+	check_may_give(transfer, account);
 }
 
 static void

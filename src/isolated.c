@@ -158,7 +158,8 @@ isolated_close(IsolatedMargin *margin, const IsolatedTrade *trade)
 	Numeric		balance = decimal_subtract(child->amount, child->floor);
 	Numeric		amount;
 
-	if (child->status == STATUS_FROZEN || trade->parent->status == STATUS_CLOSED)
+	if (child->status == STATUS_FROZEN || child->status == STATUS_LIQUIDATING ||
+		trade->parent->status == STATUS_CLOSED)
 		return;
 	if (decimal_sign(trade->qty) == decimal_sign(trade->qty_before))
 		amount = decimal_min(spare(margin, child),

@@ -175,7 +175,7 @@ check_sums(const JournalRow *journal, AssetSum *sums, int nsums)
 					 errdetail("Those in %s sum to %s.", sums[a].asset_code, decimal_to_cstring(sums[a].sum)),
 					 errhint("Every amount that one account gets, others give, in each asset.")));
 		/* as with transfers: it would be a way around what an account can spare */
-		if (entry_class(journal->kind) != CLASS_CHOICE &&
+		if (entry_class(journal->kind) != CLASS_CHOICE && strcmp(journal->kind, "repayment") != 0 &&
 			sums[a].debited_trader != 0 && sums[a].credited_trader != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -190,7 +190,7 @@ check_sums(const JournalRow *journal, AssetSum *sums, int nsums)
 
 /* Check a journal, and add its ends to those of the statement. */
 static void
-check_journal(Posting *posting, const JournalRow *journal, bool is_reserved, TransferEnd *ends)
+check_journal(Wiring *wiring, Posting *posting, const JournalRow *journal, bool is_reserved, TransferEnd *ends)
 {
 	TransferRow *transfer = as_transfer(journal, 0, NULL);
 	AssetSum   *sums = palloc(sizeof(AssetSum) * journal->nlegs);
@@ -217,7 +217,9 @@ check_journal(Posting *posting, const JournalRow *journal, bool is_reserved, Tra
 					 errdetail("The amount of leg %d, account " INT64_FORMAT ", is zero.", i + 1, leg->account_id),
 					 errhint("Leave the leg out.")));
 		if (decimal_sign(leg->amount) < 0)
-			check_not_frozen(transfer, account);
+			check_may_give(transfer, account);
+		else
+			check_may_get(wiring, transfer, NULL, account);
 
 		while (a < nsums && strcmp(sums[a].asset_code, account->asset_code) != 0)
 			a++;
@@ -292,7 +294,7 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	for (int i = 0; i < n; i++)
 	{
 		/* what the owner of the tables writes, functions of the extension do for others */
-		check_journal(posting, journals[i], wiring->caller != wiring->owner && !wiring_is_writing() &&
+		check_journal(wiring, posting, journals[i], wiring->caller != wiring->owner && !wiring_is_writing() &&
 					  strcmp(journals[i]->kind, "journal") != 0 && strcmp(journals[i]->kind, "adjustment") != 0,
 					  ends + nlegs);
 		nlegs += journals[i]->nlegs;

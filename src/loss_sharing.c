@@ -12,6 +12,7 @@
 
 #include "margin.h"
 #include "settle.h"
+#include "position_settlement.h"
 #include "valuation.h"
 
 static const LedgerStatement read_claims = {
@@ -19,27 +20,10 @@ static const LedgerStatement read_claims = {
 	2, {INT4OID, INT8OID}
 };
 
-static const LedgerStatement insert_settlements = {
-	"INSERT INTO {settlement} (book_id, account_id, instrument_id, kind, amount)"
-	" SELECT $1, u.account_id, u.instrument_id, 'profit', u.amount"
-	" FROM unnest($2, $3, $4) WITH ORDINALITY AS u(account_id, instrument_id, amount, place)"
-	" ORDER BY u.place RETURNING settlement_id",
-	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
-};
-
-static const LedgerStatement add_to_costs = {
-	"INSERT INTO {position} AS p (book_id, account_id, instrument_id, cost, trades, qty)"
-	" SELECT $1, u.*, 0, 0 FROM unnest($2, $3, $4) AS u"
-	" ON CONFLICT (book_id, account_id, instrument_id) DO UPDATE"
-	" SET cost = p.cost + excluded.cost",
-	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
-};
-
 /* Profit to be taken out of positions. */
 typedef struct TakenProfits
 {
-	Datum	   *columns[3];		/* account, instrument, amount */
-	LedgerAccount **accounts;
+	PositionSettlement *positions;
 	int			n;
 } TakenProfits;
 
@@ -129,45 +113,14 @@ take_profit(TakenProfits *taken, LedgerAccount *account, OpenPosition *positions
 			break;
 		profit = decimal_add(profit, decimal_subtract(order[i]->unrealized_pnl, amount));
 		due = decimal_subtract(due, amount);
-		taken->accounts[taken->n] = account;
-		taken->columns[0][taken->n] = Int64GetDatum(account->account_id);
-		taken->columns[1][taken->n] = Int32GetDatum(order[i]->instrument_id);
-		taken->columns[2][taken->n++] = NumericGetDatum(amount);
+		taken->positions[taken->n++] = (PositionSettlement) {account, order[i]->instrument_id, amount};
 	}
 	if (decimal_sign(due) > 0 && taken->n > first && decimal_compare(profit, due) >= 0)
 	{
-		taken->columns[2][first] = NumericGetDatum(decimal_add(DatumGetNumeric(taken->columns[2][first]), due));
+		taken->positions[first].amount = decimal_add(taken->positions[first].amount, due);
 		due = decimal_from_int64(0);
 	}
 	return due;
-}
-
-/* settle(position, amount): the profit goes to the balance, the cost grows by it. */
-static void
-settle_profits(Settling *settling, Posting *posting, TakenProfits *taken)
-{
-	Datum		values[4] = {Int32GetDatum(settling->book_id)};
-	int64	   *settlement_ids = palloc(sizeof(int64) * Max(taken->n, 1));
-	TimestampTz now = GetCurrentTimestamp();
-	static const Oid types[3] = {INT8OID, INT4OID, NUMERICOID};
-
-	if (taken->n == 0)
-		return;
-	for (int c = 0; c < 3; c++)
-		values[c + 1] = array_argument(taken->columns[c], NULL, taken->n, types[c]);
-	wiring_write(settling->wiring, &add_to_costs, values);
-	wiring_write(settling->wiring, &insert_settlements, values);
-	for (int i = 0; i < taken->n; i++)
-		settlement_ids[i] = result_int64(i, 1);
-	for (int i = 0; i < taken->n; i++)
-	{
-		LedgerAccount *account = taken->accounts[i];
-		LedgerAccount *clearing = posting_system_account(posting, ACCOUNT_CLEARING, account->asset_code);
-		Numeric		amount = DatumGetNumeric(taken->columns[2][i]);
-
-		posting_post(posting, account, amount, "settlement", settlement_ids[i], now);
-		posting_post(posting, clearing, decimal_negate(amount), "settlement", settlement_ids[i], now);
-	}
 }
 
 /*
@@ -185,9 +138,7 @@ loss_sharing_collect(Settling *settling, Posting *posting, LossShare *shares, in
 	for (int i = 0; i < n; i++)
 		ids[i] = shares[i].account_id;
 	valuation = valuation_read(settling->wiring, settling->book_id, ids, n);
-	for (int c = 0; c < 3; c++)
-		taken.columns[c] = palloc(sizeof(Datum) * Max(valuation->n, 1));
-	taken.accounts = palloc(sizeof(LedgerAccount *) * Max(valuation->n, 1));
+	taken.positions = palloc(sizeof(PositionSettlement) * Max(valuation->n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		LedgerAccount *account = posting_account(posting, shares[i].account_id);
@@ -204,5 +155,5 @@ loss_sharing_collect(Settling *settling, Posting *posting, LossShare *shares, in
 		due = take_profit(&taken, account, positions, npositions, due);
 		shares[i].amount = decimal_subtract(shares[i].amount, due);
 	}
-	settle_profits(settling, posting, &taken);
+	settle_positions(settling->wiring, posting, settling->book_id, taken.positions, taken.n, false);
 }

@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "position_settlement.h"
@@ -15,10 +16,10 @@ PG_FUNCTION_INFO_V1(risk_settle_position);
 
 static const LedgerStatement insert_settlements = {
 	"INSERT INTO {settlement} (book_id, account_id, instrument_id, kind, amount)"
-	" SELECT $1, u.account_id, u.instrument_id, 'profit', u.amount"
+	" SELECT $1, u.account_id, u.instrument_id, $5, u.amount"
 	" FROM unnest($2, $3, $4) WITH ORDINALITY AS u(account_id, instrument_id, amount, place)"
 	" ORDER BY u.place RETURNING settlement_id",
-	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
+	5, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, TEXTOID}
 };
 
 static const LedgerStatement add_to_costs = {
@@ -29,12 +30,17 @@ static const LedgerStatement add_to_costs = {
 	4, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}
 };
 
-/* settle_positions: positions are written at once, balances and entries with the posting */
+/*
+ * settle_positions
+ *		Positions are written at once, balances and entries with the posting.
+ *		What a bust settles is operational: never the insurance fund's loss.
+ */
 void
-settle_positions(Wiring *wiring, Posting *posting, int32 book_id, PositionSettlement *settlements, int n)
+settle_positions(Wiring *wiring, Posting *posting, int32 book_id, PositionSettlement *settlements, int n, bool by_bust)
 {
 	Datum	   *columns[3];
-	Datum		values[4] = {Int32GetDatum(book_id)};
+	const char *kind = by_bust ? "bust_settlement" : "settlement";
+	Datum		values[5] = {Int32GetDatum(book_id)};
 	static const Oid types[3] = {INT8OID, INT4OID, NUMERICOID};
 	int64	   *settlement_ids = palloc(sizeof(int64) * Max(n, 1));
 	TimestampTz now = GetCurrentTimestamp();
@@ -52,6 +58,7 @@ settle_positions(Wiring *wiring, Posting *posting, int32 book_id, PositionSettle
 	for (int c = 0; c < 3; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(wiring, &add_to_costs, values);
+	values[4] = CStringGetTextDatum(by_bust ? "bust" : "profit");
 	wiring_write(wiring, &insert_settlements, values);
 	for (int i = 0; i < n; i++)
 		settlement_ids[i] = result_int64(i, 1);
@@ -62,14 +69,14 @@ settle_positions(Wiring *wiring, Posting *posting, int32 book_id, PositionSettle
 
 		if (clearing->slot < 0)
 			posting_take_slots(posting, &clearing, 1);
-		posting_post(posting, account, settlements[i].amount, "settlement", settlement_ids[i], now);
-		posting_post(posting, clearing, decimal_negate(settlements[i].amount), "settlement", settlement_ids[i], now);
+		posting_post(posting, account, settlements[i].amount, kind, settlement_ids[i], now);
+		posting_post(posting, clearing, decimal_negate(settlements[i].amount), kind, settlement_ids[i], now);
 	}
 }
 
 /*
  * risk.settle_position(book_id, account_id, instrument_id, amount)
- *		For functions that act for posting; the caller has locked the account.
+ *		What a bust settles; the caller has locked the account.
  */
 Datum
 risk_settle_position(PG_FUNCTION_ARGS)
@@ -89,7 +96,7 @@ risk_settle_position(PG_FUNCTION_ARGS)
 				 errhint("See the table account.")));
 	if (settlement.account->kind != ACCOUNT_TRADER)
 		posting_pass_gate(posting, &settlement.account, 1);
-	settle_positions(wiring, posting, book_id, &settlement, 1);
+	settle_positions(wiring, posting, book_id, &settlement, 1, true);
 	posting_write(posting);
 	wiring_leave(wiring);
 	PG_RETURN_VOID();

@@ -15,6 +15,6 @@ typedef struct PositionSettlement
 } PositionSettlement;
 
 extern void settle_positions(Wiring *wiring, Posting *posting, int32 book_id,
-							 PositionSettlement *settlements, int n);
+							 PositionSettlement *settlements, int n, bool by_bust);
 
 #endif							/* RISK_POSITION_SETTLEMENT_H */

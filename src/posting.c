@@ -39,10 +39,10 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "posting.h"
+#include "posting_rows.h"
 
-/* What a statement of one row costs in commands, about. */
-#define COMMANDS_PER_STATEMENT	8
+/* What a statement of one row costs in commands, about; more where rows are not written by key. */
+#define COMMANDS_PER_STATEMENT	3
 
 /*
  * A transaction that writes one slot more often than this goes on with
@@ -53,17 +53,6 @@
 
 /* Slots of one backend are this far apart; more than any number of backends. */
 #define SLOT_STRIDE				(1 << 18)
-
-typedef struct PostedEntry
-{
-	LedgerAccount *account;
-	int64		seq;
-	Numeric		amount;
-	Numeric		balance_after;
-	const char *kind;
-	int64		cause;
-	TimestampTz effective_at;
-} PostedEntry;
 
 struct Posting
 {
@@ -83,69 +72,21 @@ typedef struct AccountSlot
 	LedgerAccount account;
 } AccountSlot;
 
-static const char *const kind_names[ACCOUNT_KINDS] = {
-	"trader", "clearing", "fee", "insurance_fund", "liquidity", "external",
-	"house", "receivable", "funding", "interbook", "suspense"
-};
-
-static const char *const status_names[STATUS_KINDS] = {
-	"active", "reduce_only", "liquidating", "frozen", "closing", "closed"
-};
-
 /*
- * Lists come as arrays, and each element is looked up by the full key of a row:
- * in a subquery that is planned by itself, or by ON CONFLICT, as in the
- * other files.  A join would leave the planner free to read a whole book
- * instead, and it is where the statistics are older than the rows.
+ * Accounts, and those who stand behind them: the parents of child accounts,
+ * and the margin groups.  Who has which parent never changes.  The owner of a
+ * child is that of its parent.  Each account is looked up by the full key of
+ * its row, see posting_rows.c.
  */
-static const LedgerStatement lock_balances = {
-	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
-	" FROM unnest($2) AS u(account_id), LATERAL ("
-	"  SELECT b.* FROM {balance} b"
-	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
-	"  FOR NO KEY UPDATE) AS b",
-	2, {INT4OID, INT8ARRAYOID}
-};
-
-/*
- * The same with those who stand behind the accounts: the parents of child
- * accounts, and the margin groups.  Who has which parent never changes.  The
- * owner of a child is that of its parent.
- */
-static const LedgerStatement lock_balances_with_backing = {
-	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
-	" FROM (SELECT w.account_id FROM unnest($2 || ARRAY("
+static const LedgerStatement read_backing = {
+	"SELECT DISTINCT w.account_id FROM unnest($2 || ARRAY("
 	"   SELECT g.account_id FROM unnest($2) AS v(account_id), LATERAL ("
 	"    SELECT a.* FROM {account} a WHERE a.book_id = $1 AND a.account_id = v.account_id"
 	"     AND (a.parent_id IS NOT NULL OR a.in_group) OFFSET 0) AS a, LATERAL ("
 	"    SELECT a.parent_id WHERE a.parent_id IS NOT NULL"
 	"    UNION ALL SELECT m.account_id FROM {account} m"
 	"    WHERE m.book_id = $1 AND m.owner_id = a.owner_id AND m.in_group AND m.status <> 'closed'"
-	"   ) AS g(account_id))) AS w(account_id) ORDER BY 1) AS u(account_id), LATERAL ("
-	"  SELECT b.* FROM {balance} b"
-	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
-	"  FOR NO KEY UPDATE) AS b",
-	2, {INT4OID, INT8ARRAYOID}
-};
-
-static const LedgerStatement lock_free_balances = {
-	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at"
-	" FROM unnest($2) AS u(account_id), LATERAL ("
-	"  SELECT b.* FROM {balance} b"
-	"  WHERE b.book_id = $1 AND b.slot = 0 AND b.account_id = u.account_id"
-	"  FOR NO KEY UPDATE SKIP LOCKED) AS b",
-	2, {INT4OID, INT8ARRAYOID}
-};
-
-static const LedgerStatement read_accounts = {
-	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
-	" coalesce(a.parent_id, 0), coalesce(a.isolated_instrument_id, 0),"
-	" CASE a.isolated_side WHEN 'long' THEN 1 WHEN 'short' THEN -1 ELSE 0 END,"
-	" a.in_group"
-	" FROM unnest($2) AS u(account_id), LATERAL ("
-	"  SELECT a.* FROM {account} a"
-	"  WHERE a.book_id = $1 AND a.account_id = u.account_id OFFSET 0) AS a"
-	" JOIN {asset} s ON s.asset_code = a.asset_code",
+	"   ) AS g(account_id))) AS w(account_id) ORDER BY 1",
 	2, {INT4OID, INT8ARRAYOID}
 };
 
@@ -154,15 +95,6 @@ static const LedgerStatement read_system_account = {
 	" FROM {account} a"
 	" WHERE a.book_id = $1 AND a.kind = $2 AND a.asset_code = $3 AND a.kind <> 'trader'",
 	3, {INT4OID, TEXTOID, TEXTOID}
-};
-
-static const LedgerStatement lock_slot = {
-	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
-	" FROM unnest($3) AS u(account_id), LATERAL ("
-	"  SELECT b.* FROM {balance} b"
-	"  WHERE b.book_id = $1 AND b.slot = $2 AND b.account_id = u.account_id"
-	"  FOR NO KEY UPDATE SKIP LOCKED) AS b",
-	3, {INT4OID, INT4OID, INT8ARRAYOID}
 };
 
 static const LedgerStatement lock_any_slot = {
@@ -205,52 +137,11 @@ static const LedgerStatement sum_other_slots = {
 	3, {INT4OID, INT8OID, INT4OID}
 };
 
-/* unnest() beside each other, not in FROM, where each array is copied to a tuplestore first */
-static const LedgerStatement insert_entries = {
-	"INSERT INTO {entry} (book_id, slot, account_id, seq, posted_at, effective_at,"
-	" cause, period, amount, balance_after, kind)"
-	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),"
-	"  unnest($7), unnest($8), unnest($9), unnest($10), unnest($11)",
-	11, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZARRAYOID, INT8ARRAYOID, DATEARRAYOID, NUMERICARRAYOID,
-		NUMERICARRAYOID, TEXTARRAYOID}
-};
-
 static const LedgerStatement note_below_floor = {
 	"INSERT INTO {below_floor} (book_id, account_id)"
 	" SELECT $1, * FROM unnest($2) ON CONFLICT DO NOTHING",
 	2, {INT4OID, INT8ARRAYOID}
 };
-
-static const LedgerStatement update_balances = {
-	"INSERT INTO {balance} (book_id, slot, account_id, amount, seq, posted_at)"
-	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6)"
-	" ON CONFLICT (book_id, slot, account_id) DO UPDATE"
-	" SET amount = excluded.amount, seq = excluded.seq, posted_at = excluded.posted_at",
-	6, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
-};
-
-static int
-name_index(const char *const *names, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	elog(ERROR, "unknown name \"%s\" in table \"account\"", name);
-	return -1;					/* keep compiler quiet */
-}
-
-const char *
-account_kind_name(AccountKind kind)
-{
-	return kind_names[kind];
-}
-
-const char *
-account_status_name(AccountStatus status)
-{
-	return status_names[status];
-}
 
 /*
  * account_kind_is_gated
@@ -291,108 +182,119 @@ compare_int64(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-static Datum
-account_id_array(const int64 *ids, int n)
+static void
+remember_balance(LedgerAccount *account, const BalanceRow *row)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		elements[i] = Int64GetDatum(ids[i]);
-	return array_argument(elements, NULL, n, INT8OID);
+	account->slot = row->slot;
+	account->amount = row->amount;
+	account->floor = row->floor;
+	account->seq = row->seq;
+	account->posted_at = row->posted_at;
+	account->tid = row->tid;
 }
 
-static void
-remember_balance(LedgerAccount *account, int slot, Numeric amount, Numeric floor,
-				 int64 seq, TimestampTz posted_at)
+/*
+ * A row of the statement that ran last, with account_id, amount, seq, posted_at
+ * and slot, as all that lock a slot >= 1 return them.
+ */
+static BalanceRow
+slot_row(uint64 row)
 {
-	account->slot = slot;
-	account->amount = amount;
-	account->floor = floor;
-	account->seq = seq;
-	account->posted_at = posted_at;
+	BalanceRow	result = {
+		.account_id = result_int64(row, 1), .slot = result_int32(row, 5), .amount = result_numeric(row, 2),
+		.seq = result_int64(row, 3), .posted_at = result_int64(row, 4)
+	};
+
+	ItemPointerSetInvalid(&result.tid);
+	return result;
 }
 
-/* posting_open(), with the statement that locks. */
+/* Lock the balances of traders, and remember them. */
 static void
-open_accounts(Posting *posting, int64 *account_ids, int n, const LedgerStatement *lock)
+lock_traders(Posting *posting, const int64 *ids, int n, BalanceLock lock)
 {
-	Datum		values[2] = {Int32GetDatum(posting->book_id)};
+	int			nlocked;
+	BalanceRow *rows = lock_balance_rows(posting->wiring, posting->book_id, 0, ids, n, lock, &nlocked);
+
+	for (int i = 0; i < nlocked; i++)
+	{
+		AccountSlot *found = hash_search(posting->accounts, &rows[i].account_id, HASH_ENTER, NULL);
+
+		memset(&found->account, 0, sizeof(LedgerAccount));
+		remember_balance(&found->account, &rows[i]);
+	}
+}
+
+/* What kind of account each is, once traders are locked; who is not there is left out. */
+static void
+read_accounts(Posting *posting, const int64 *ids, int n, BalanceLock lock)
+{
+	int			nread;
+	LedgerAccount *accounts = read_account_rows(posting->wiring, posting->book_id, ids, n, &nread);
+
+	for (int i = 0; i < nread; i++)
+	{
+		LedgerAccount *account = &accounts[i];
+		bool		known;
+		AccountSlot *found = hash_search(posting->accounts, &account->account_id, HASH_ENTER, &known);
+
+		if (!known && account->account_id > 0)
+		{
+			/* opened since its balance was looked for: not there yet, for this statement */
+			if (IsolationUsesXactSnapshot() && lock != LOCK_FREE)
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent update"),
+						 errdetail("Account " INT64_FORMAT " of book %d was opened after the transaction began.",
+								   account->account_id, posting->book_id),
+						 errhint("Try the transaction again.")));
+			hash_search(posting->accounts, &account->account_id, HASH_REMOVE, NULL);
+			continue;
+		}
+		if (known)
+		{
+			BalanceRow	row = {
+				.slot = found->account.slot, .amount = found->account.amount, .floor = found->account.floor,
+				.seq = found->account.seq, .posted_at = found->account.posted_at, .tid = found->account.tid
+			};
+
+			remember_balance(account, &row);
+			account->changed = found->account.changed;
+		}
+		found->account = *account;
+		if (!known && account->kind != ACCOUNT_TRADER)
+			posting->system = lappend(posting->system, &found->account);
+	}
+}
+
+/* posting_open(), with the way to lock, and with those who stand behind the accounts. */
+static void
+open_accounts(Posting *posting, int64 *account_ids, int n, BalanceLock lock, bool with_backing)
+{
 	int			unique = 0;
 	int			system = 0;
-	int64	   *opened;
-	int			nopened;
 
 	qsort(account_ids, n, sizeof(int64), compare_int64);
 	for (int i = 0; i < n; i++)
 		if (unique == 0 || account_ids[i] != account_ids[unique - 1])
 			account_ids[unique++] = account_ids[i];
+	if (with_backing && unique > 0)
+	{
+		Datum		values[2] = {Int32GetDatum(posting->book_id), account_id_array(account_ids, unique)};
+
+		wiring_read(posting->wiring, &read_backing, values, LEDGER_AS_TRANSACTION);
+		unique = SPI_processed;
+		account_ids = palloc_extended(sizeof(int64) * unique, MCXT_ALLOC_HUGE);
+		for (int row = 0; row < unique; row++)
+			account_ids[row] = result_int64(row, 1);
+	}
 	while (system < unique && account_ids[system] < 0)
 		system++;
-	opened = account_ids;
-	nopened = unique;
 
 	/* the locks first: what is read after them cannot change any more */
 	if (unique > system)
-	{
-		values[1] = account_id_array(account_ids + system, unique - system);
-		wiring_read(posting->wiring, lock, values,
-					lock == &lock_free_balances ? LEDGER_LATEST : LEDGER_AS_TRANSACTION);
-		opened = palloc_extended(sizeof(int64) * (unique + SPI_processed), MCXT_ALLOC_HUGE);
-		memcpy(opened, account_ids, sizeof(int64) * unique);
-		for (uint64 row = 0; row < SPI_processed; row++)
-		{
-			int64		id = result_int64(row, 1);
-			AccountSlot *found = hash_search(posting->accounts, &id, HASH_ENTER, NULL);
-
-			memset(&found->account, 0, sizeof(LedgerAccount));
-			remember_balance(&found->account, 0, result_numeric(row, 2), result_numeric(row, 3),
-							 result_int64(row, 4), result_int64(row, 5));
-			if (bsearch(&id, account_ids, unique, sizeof(int64), compare_int64) == NULL)
-				opened[nopened++] = id;
-		}
-	}
-
-	values[1] = account_id_array(opened, nopened);
-	wiring_read(posting->wiring, &read_accounts, values, LEDGER_LATEST);
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		int64		id = result_int64(row, 1);
-		bool		locked;
-		AccountSlot *found = hash_search(posting->accounts, &id, HASH_ENTER, &locked);
-		LedgerAccount *account = &found->account;
-
-		if (!locked && id > 0)
-		{
-			/* opened since its balance was looked for: not there yet, for this statement */
-			if (IsolationUsesXactSnapshot() && lock != &lock_free_balances)
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						 errmsg("could not serialize access due to concurrent update"),
-						 errdetail("Account " INT64_FORMAT " of book %d was opened after the transaction began.",
-								   id, posting->book_id),
-						 errhint("Try the transaction again.")));
-			hash_search(posting->accounts, &id, HASH_REMOVE, NULL);
-			continue;
-		}
-		if (!locked)
-		{
-			memset(account, 0, sizeof(LedgerAccount));
-			account->slot = -1;
-		}
-		account->account_id = id;
-		account->kind = name_index(kind_names, ACCOUNT_KINDS, result_text(row, 2));
-		account->status = name_index(status_names, STATUS_KINDS, result_text(row, 3));
-		account->scale = result_int32(row, 4);
-		account->asset_code = result_text(row, 5);
-		account->policy_code = result_text(row, 6);
-		account->owner_id = result_text(row, 7);
-		account->parent_id = result_int64(row, 8);
-		account->isolated_instrument_id = result_int32(row, 9);
-		account->isolated_side = result_int32(row, 10);
-		account->in_group = result_bool(row, 11);
-		if (!locked && account->kind != ACCOUNT_TRADER)
-			posting->system = lappend(posting->system, account);
-	}
+		lock_traders(posting, account_ids + system, unique - system, lock);
+	read_accounts(posting, account_ids, unique, lock);
 }
 
 /*
@@ -406,7 +308,7 @@ open_accounts(Posting *posting, int64 *account_ids, int n, const LedgerStatement
 void
 posting_open(Posting *posting, int64 *account_ids, int n)
 {
-	open_accounts(posting, account_ids, n, &lock_balances);
+	open_accounts(posting, account_ids, n, LOCK_IN_TRANSACTION, false);
 }
 
 /*
@@ -437,8 +339,7 @@ anybody_is_backed(Wiring *wiring)
 void
 posting_open_with_backing(Posting *posting, int64 *account_ids, int n)
 {
-	open_accounts(posting, account_ids, n,
-				  anybody_is_backed(posting->wiring) ? &lock_balances_with_backing : &lock_balances);
+	open_accounts(posting, account_ids, n, LOCK_IN_TRANSACTION, anybody_is_backed(posting->wiring));
 }
 
 /*
@@ -449,7 +350,7 @@ posting_open_with_backing(Posting *posting, int64 *account_ids, int n)
 void
 posting_open_free(Posting *posting, int64 *account_ids, int n)
 {
-	open_accounts(posting, account_ids, n, &lock_free_balances);
+	open_accounts(posting, account_ids, n, LOCK_FREE, false);
 }
 
 /* posting_account: an account that posting_open() found, or NULL */
@@ -477,28 +378,18 @@ posting_system_account(Posting *posting, AccountKind kind, const char *asset_cod
 			return account;
 	}
 
-	values[1] = CStringGetTextDatum(kind_names[kind]);
+	values[1] = CStringGetTextDatum(account_kind_name(kind));
 	values[2] = CStringGetTextDatum(asset_code);
 	wiring_read(posting->wiring, &read_system_account, values, LEDGER_LATEST);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("book %d has no %s account in %s", posting->book_id,
-						kind_names[kind], asset_code),
+						account_kind_name(kind), asset_code),
 				 errhint("Make the book with risk.create_book().")));
 	id = result_int64(0, 1);
 	posting_open(posting, &id, 1);
 	return posting_account(posting, id);
-}
-
-/* The row of the statement that ran last becomes the one that the posting writes. */
-static void
-remember_slot(Posting *posting, uint64 row)
-{
-	LedgerAccount *account = posting_account(posting, result_int64(row, 1));
-
-	remember_balance(account, result_int32(row, 5), result_numeric(row, 2), NULL,
-					 result_int64(row, 3), result_int64(row, 4));
 }
 
 /*
@@ -516,6 +407,15 @@ may_insert_slot(Posting *posting, int slot, int64 account_id)
 						 (uint32) slot ^ ((uint32) posting->book_id << 16),
 						 (uint32) account_id, 3);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* The row of the statement that ran last becomes the one that the posting writes. */
+static void
+remember_slot(LedgerAccount *account)
+{
+	BalanceRow	row = slot_row(0);
+
+	remember_balance(account, &row);
 }
 
 /*
@@ -537,12 +437,12 @@ posting_take_slots(Posting *posting, LedgerAccount **accounts, int n)
 			ids[missing++] = accounts[i]->account_id;
 	if (missing > 0)
 	{
-		Datum		values[3] = {Int32GetDatum(posting->book_id), Int32GetDatum(wanted),
-			account_id_array(ids, missing)};
+		int			nlocked;
+		BalanceRow *rows = lock_balance_rows(posting->wiring, posting->book_id, wanted, ids, missing,
+											 LOCK_FREE, &nlocked);
 
-		wiring_read(posting->wiring, &lock_slot, values, LEDGER_LATEST);
-		for (uint64 row = 0; row < SPI_processed; row++)
-			remember_slot(posting, row);
+		for (int i = 0; i < nlocked; i++)
+			remember_balance(posting_account(posting, rows[i].account_id), &rows[i]);
 	}
 
 	for (int i = 0; i < n; i++)
@@ -558,7 +458,7 @@ posting_take_slots(Posting *posting, LedgerAccount **accounts, int n)
 
 				wiring_write(posting->wiring, &insert_slot, values);
 				if (SPI_processed > 0)
-					remember_slot(posting, 0);
+					remember_slot(accounts[i]);
 			}
 			if (accounts[i]->slot < 0)
 			{
@@ -567,7 +467,7 @@ posting_take_slots(Posting *posting, LedgerAccount **accounts, int n)
 
 				wiring_read(posting->wiring, &lock_any_slot, values, LEDGER_LATEST);
 				if (SPI_processed > 0)
-					remember_slot(posting, 0);
+					remember_slot(accounts[i]);
 			}
 		}
 	}
@@ -587,8 +487,9 @@ compare_accounts(const void *a, const void *b)
 void
 posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n)
 {
-	Datum		values[2] = {Int32GetDatum(posting->book_id)};
+	Datum		values[1] = {Int32GetDatum(posting->book_id)};
 	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
+	BalanceRow *rows;
 
 	wiring_read(posting->wiring, &lock_book, values, LEDGER_LATEST);
 	if (n == 0)
@@ -596,12 +497,9 @@ posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n)
 	qsort(accounts, n, sizeof(LedgerAccount *), compare_accounts);
 	for (int i = 0; i < n; i++)
 		ids[i] = accounts[i]->account_id;
-	values[1] = account_id_array(ids, n);
-	wiring_read(posting->wiring, &lock_balances, values, LEDGER_LATEST);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		remember_balance(posting_account(posting, result_int64(row, 1)), 0,
-						 result_numeric(row, 2), result_numeric(row, 3),
-						 result_int64(row, 4), result_int64(row, 5));
+	rows = lock_balance_rows(posting->wiring, posting->book_id, 0, ids, n, LOCK_LATEST, &n);
+	for (int i = 0; i < n; i++)
+		remember_balance(posting_account(posting, rows[i].account_id), &rows[i]);
 }
 
 /*
@@ -621,9 +519,10 @@ posting_take_filled_slots(Posting *posting, LedgerAccount *account)
 	{
 		LedgerAccount *slot = palloc(sizeof(LedgerAccount));
 
+		BalanceRow	locked = slot_row(row);
+
 		*slot = *account;
-		remember_balance(slot, result_int32(row, 5), result_numeric(row, 2), NULL,
-						 result_int64(row, 3), result_int64(row, 4));
+		remember_balance(slot, &locked);
 		taken = lappend(taken, slot);
 	}
 	posting->filled_slots = list_concat(posting->filled_slots, taken);
@@ -686,45 +585,6 @@ posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 }
 
 static void
-write_entries(Posting *posting)
-{
-	Datum	   *columns[10];
-	Datum		values[11];
-	static const Oid types[10] = {INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	INT8OID, DATEOID, NUMERICOID, NUMERICOID, TEXTOID};
-	const char *last_kind = NULL;
-	Datum		last_kind_text = (Datum) 0;
-
-	for (int c = 0; c < 10; c++)
-		columns[c] = palloc_extended(sizeof(Datum) * posting->nentries, MCXT_ALLOC_HUGE);
-	for (int i = 0; i < posting->nentries; i++)
-	{
-		PostedEntry *entry = &posting->entries[i];
-		TimestampTz posted_at = entry->account->posted_at;
-
-		if (last_kind != entry->kind)
-		{
-			last_kind = entry->kind;
-			last_kind_text = CStringGetTextDatum(entry->kind);
-		}
-		columns[0][i] = Int32GetDatum(entry->account->slot);
-		columns[1][i] = Int64GetDatum(entry->account->account_id);
-		columns[2][i] = Int64GetDatum(entry->seq);
-		columns[3][i] = TimestampTzGetDatum(posted_at);
-		columns[4][i] = TimestampTzGetDatum(entry->effective_at);
-		columns[5][i] = Int64GetDatum(entry->cause);
-		columns[6][i] = DateADTGetDatum(period_of(posted_at));
-		columns[7][i] = NumericGetDatum(entry->amount);
-		columns[8][i] = NumericGetDatum(entry->balance_after);
-		columns[9][i] = last_kind_text;
-	}
-	values[0] = Int32GetDatum(posting->book_id);
-	for (int c = 0; c < 10; c++)
-		values[c + 1] = array_argument(columns[c], NULL, posting->nentries, types[c]);
-	wiring_write(posting->wiring, &insert_entries, values);
-}
-
-static void
 write_balances(Posting *posting)
 {
 	HASH_SEQ_STATUS scan;
@@ -734,8 +594,8 @@ write_balances(Posting *posting)
 	ListCell   *lc;
 	int			n = 0;
 	int			below = 0;
-	Datum	   *columns[5];
-	Datum		values[6];
+	Datum	   *ids;
+	Datum		values[2] = {Int32GetDatum(posting->book_id)};
 	TimestampTz now = GetCurrentTimestamp();
 
 	hash_seq_init(&scan, posting->accounts);
@@ -750,41 +610,23 @@ write_balances(Posting *posting)
 	/* time never runs backwards within an account, whatever the clock does */
 	for (int i = 0; i < n; i++)
 		changed[i]->posted_at = Max(now, changed[i]->posted_at);
-	write_entries(posting);
+	insert_entry_rows(posting->wiring, posting->book_id, posting->entries, posting->nentries);
 
 	/*
 	 * The notes before the balances: with SET CONSTRAINTS IMMEDIATE the update
 	 * fires the check, which must find them.
 	 */
-	for (int c = 0; c < 5; c++)
-		columns[c] = palloc(sizeof(Datum) * n);
+	ids = palloc(sizeof(Datum) * n);
 	for (int i = 0; i < n; i++)
 		if (changed[i]->floor != NULL && changed[i]->kind != ACCOUNT_INSURANCE_FUND &&
 			decimal_compare(changed[i]->amount, changed[i]->floor) < 0)
-			columns[0][below++] = Int64GetDatum(changed[i]->account_id);
-	values[0] = Int32GetDatum(posting->book_id);
+			ids[below++] = Int64GetDatum(changed[i]->account_id);
 	if (below > 0)
 	{
-		values[1] = array_argument(columns[0], NULL, below, INT8OID);
+		values[1] = array_argument(ids, NULL, below, INT8OID);
 		wiring_write(posting->wiring, &note_below_floor, values);
 	}
-
-	for (int i = 0; i < n; i++)
-	{
-		columns[0][i] = Int32GetDatum(changed[i]->slot);
-		columns[1][i] = Int64GetDatum(changed[i]->account_id);
-		columns[2][i] = NumericGetDatum(changed[i]->amount);
-		columns[3][i] = Int64GetDatum(changed[i]->seq);
-		columns[4][i] = TimestampTzGetDatum(changed[i]->posted_at);
-	}
-	values[1] = array_argument(columns[0], NULL, n, INT4OID);
-	values[2] = array_argument(columns[1], NULL, n, INT8OID);
-	values[3] = array_argument(columns[2], NULL, n, NUMERICOID);
-	values[4] = array_argument(columns[3], NULL, n, INT8OID);
-	values[5] = array_argument(columns[4], NULL, n, TIMESTAMPTZOID);
-	wiring_write(posting->wiring, &update_balances, values);
-	if (SPI_processed != (uint64) n)
-		elog(ERROR, "%d balances were locked, " UINT64_FORMAT " written", n, SPI_processed);
+	update_balance_rows(posting->wiring, posting->book_id, changed, n);
 }
 
 /*

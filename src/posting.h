@@ -6,6 +6,7 @@
 #define RISK_POSTING_H
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 
 #include "decimal.h"
 #include "entry_kind.h"
@@ -62,6 +63,7 @@ typedef struct LedgerAccount
 	TimestampTz posted_at;
 	Numeric		amount;
 	Numeric		floor;			/* NULL: none */
+	ItemPointerData tid;		/* of the row; invalid when only statements may write it */
 	bool		changed;
 } LedgerAccount;
 

@@ -1,7 +1,9 @@
 /*
  * recourse.c
- *		Where posting meets debts: they are made with a shortfall, and paid by
- *		deposits.  What a debt is, is in SQL: there are few of them.
+ *		Where posting meets debts and busts: what runs in SQL as posting does.
+ *
+ * Debts are made with a shortfall and paid by deposits.  There are few of them,
+ * and of busts, so what they are is in SQL.
  */
 #include "postgres.h"
 
@@ -12,6 +14,7 @@
 
 PG_FUNCTION_INFO_V1(risk_is_posting);
 PG_FUNCTION_INFO_V1(risk_repay);
+PG_FUNCTION_INFO_V1(risk_bust);
 
 static const LedgerStatement claim_debts = {
 	"SELECT risk.claim_debts($1, $2)",
@@ -26,6 +29,11 @@ static const LedgerStatement pay_debts = {
 static const LedgerStatement repay_debt = {
 	"SELECT risk.repay_debt($1, $2, $3)",
 	3, {INT4OID, INT8OID, NUMERICOID}
+};
+
+static const LedgerStatement bust_execution = {
+	"SELECT risk.bust_execution($1, $2, $3)",
+	3, {INT4OID, INT8OID, TEXTOID}
 };
 
 /* recourse_claim: make debts of the shortfalls whose policy says so, and freeze who owes them */
@@ -69,4 +77,20 @@ risk_repay(PG_FUNCTION_ARGS)
 	outstanding = SPI_datumTransfer(NumericGetDatum(result_numeric(0, 1)), false, -1);
 	wiring_leave(wiring);
 	PG_RETURN_DATUM(outstanding);
+}
+
+/*
+ * risk.bust(execution_id, reason, book_id)
+ */
+Datum
+risk_bust(PG_FUNCTION_ARGS)
+{
+	Datum		values[3] = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Wiring	   *wiring = wiring_enter_ledger();
+	int64		mirror;
+
+	wiring_write(wiring, &bust_execution, values);
+	mirror = result_int64(0, 1);
+	wiring_leave(wiring);
+	PG_RETURN_INT64(mirror);
 }

@@ -29,6 +29,7 @@ PG_FUNCTION_INFO_V1(risk_rows_marks);
 typedef struct RowsDigest
 {
 	pg_cryptohash_ctx *hash;	/* NULL: finished */
+	uint8		result[PG_SHA256_DIGEST_LENGTH];	/* then */
 	StringInfoData row;			/* the row at hand, encoded */
 	StringInfoData marks;
 } RowsDigest;
@@ -154,17 +155,20 @@ Datum
 risk_rows_digest(PG_FUNCTION_ARGS)
 {
 	RowsDigest *digest;
-	uint8		result[PG_SHA256_DIGEST_LENGTH];
 
 	if (!AggCheckCallContext(fcinfo, NULL))
 		elog(ERROR, "risk.finish_digest() called outside of an aggregate");
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	digest = (RowsDigest *) PG_GETARG_POINTER(0);
-	if (pg_cryptohash_final(digest->hash, result, sizeof(result)) < 0)
-		elog(ERROR, "could not finish a digest: %s", pg_cryptohash_error(digest->hash));
-	release_hash(PointerGetDatum(digest));
-	PG_RETURN_BYTEA_P(make_bytea(result, sizeof(result)));
+	/* a hashed aggregate that is scanned again asks again */
+	if (digest->hash != NULL)
+	{
+		if (pg_cryptohash_final(digest->hash, digest->result, sizeof(digest->result)) < 0)
+			elog(ERROR, "could not finish a digest: %s", pg_cryptohash_error(digest->hash));
+		release_hash(PointerGetDatum(digest));
+	}
+	PG_RETURN_BYTEA_P(make_bytea(digest->result, sizeof(digest->result)));
 }
 
 /* risk.finish_marks(state); NULL when there was no row */

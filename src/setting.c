@@ -222,6 +222,20 @@ check_modes(Wiring *wiring, int32 book_id, SettingChange *changes, int n)
 	}
 }
 
+/* What announced deposits count for. */
+static Numeric
+pending_deposits(Wiring *wiring, int32 book_id, int64 account_id)
+{
+	static const LedgerStatement read_pending = {
+		"SELECT m.amount FROM {schema}.pending_margin m WHERE m.book_id = $1 AND m.account_id = $2",
+		2, {INT4OID, INT8OID}
+	};
+	Datum		values[2] = {Int32GetDatum(book_id), Int64GetDatum(account_id)};
+
+	wiring_read(wiring, &read_pending, values, LEDGER_LATEST);
+	return SPI_processed == 0 ? decimal_from_int64(0) : result_numeric(0, 1);
+}
+
 /* Refuse what leaves an account with less equity than it has to keep. */
 static void
 check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *changes, int n)
@@ -261,7 +275,8 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 		SettingRow *row = binding[i].after;
 
 		Numeric		backing = collateral_of(collateral, account);
-		Numeric		free = margin_free_collateral(account->amount, requirement->unrealized_pnl,
+		Numeric		balance = decimal_add(account->amount, pending_deposits(wiring, book_id, account->account_id));
+		Numeric		free = margin_free_collateral(balance, requirement->unrealized_pnl,
 												  requirement->initial_margin,
 												  requirement->order_reserve, requirement->holds);
 
@@ -271,7 +286,7 @@ check_equity(Wiring *wiring, Posting *posting, int32 book_id, SettingChange *cha
 					 errmsg("margin_setting of account " INT64_FORMAT ", instrument %d: the equity does not cover a leverage of %s",
 							row->account_id, row->instrument_id, decimal_to_cstring(row->leverage)),
 					 errdetail("The equity is %s %s%s; the account would have to keep an initial margin of %s, and %s for open orders and holds.",
-							   decimal_to_cstring(decimal_add(account->amount, requirement->unrealized_pnl)),
+							   decimal_to_cstring(decimal_add(balance, requirement->unrealized_pnl)),
 							   account->asset_code,
 							   decimal_sign(backing) == 0 ? "" :
 							   psprintf(", and its margin group counts for %s", decimal_to_cstring(backing)),

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
+#include "account_state.h"
 #include "execution.h"
 #include "funding.h"
 #include "idempotency.h"
@@ -367,13 +368,7 @@ check_trade(TradePosting *tp, TradeRow *trade)
 				 errdetail("It is a %s account.", account_kind_name(account->kind)),
 				 errhint("Trades are booked on trader, liquidity and interbook accounts.")));
 	isolated_check_trade(account, trade->trade_id, trade->instrument_id);
-	if (account->status == STATUS_CLOSED)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is closed",
-						trade->trade_id, trade->account_id),
-				 errdetail("Nothing can be booked on a closed account."),
-				 errhint("Set its status to active first, or book the trade on another account.")));
+	account_state_check_open(account, trade->trade_id);
 	if (strcmp(trade->kind, "trade") != 0 && strcmp(trade->kind, "liquidation") != 0 &&
 		!wiring_is_writing())
 		ereport(ERROR,
@@ -474,42 +469,6 @@ write_changed_positions(TradePosting *tp)
 	wiring_write(tp->wiring, &write_positions, values);
 }
 
-/* Refuse a trade that adds risk while an account, or the parent of one, may not. */
-static void
-check_may_add_risk(TradeRow *trade, LedgerAccount *account, Numeric qty_before, Numeric qty)
-{
-	if (account->status == STATUS_FROZEN || account->status == STATUS_REDUCE_ONLY)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " is %s",
-						trade->trade_id, account->account_id, account_status_name(account->status)),
-				 errdetail("The trade would take its position in instrument %d from %s to %s.",
-						   trade->instrument_id, decimal_to_cstring(qty_before),
-						   decimal_to_cstring(qty)),
-				 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.")));
-}
-
-/* An instrument that is not open takes no new risk of traders, and a settled one no trade at all. */
-static void
-check_instrument_state(TradeRow *trade, TradedInstrument *instrument, LedgerAccount *account,
-					   Numeric qty_before, PositionChange *change)
-{
-	if (strcmp(instrument->state, "open") == 0)
-		return;
-	if (strcmp(instrument->state, "settled") != 0 &&
-		(!change->adds_risk || account->kind != ACCOUNT_TRADER || strcmp(trade->kind, "trade") != 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("trade " INT64_FORMAT ": instrument %d is %s", trade->trade_id, trade->instrument_id,
-					instrument->state),
-			 errdetail("The trade would take the position of account " INT64_FORMAT " from %s to %s.",
-					   account->account_id, decimal_to_cstring(qty_before), decimal_to_cstring(change->qty)),
-			 strcmp(instrument->state, "settled") == 0 ?
-			 errhint("No trade of a settled instrument is booked.") :
-			 errhint("Trades that reduce a position are booked; this one has to wait until the instrument is open.")));
-}
-
 /* Margin for the part of a trade that opens, of that value. */
 static void
 open_isolated(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, IsolatedTrade *isolated,
@@ -533,6 +492,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	PositionChange change;
 	Numeric		qty = trade->buys ? trade->qty : decimal_negate(trade->qty);
 	LedgerAccount *parent = NULL;
+	StatedTrade stated;
 	IsolatedTrade isolated;
 
 	/* other trades leave the margin where it is */
@@ -543,13 +503,19 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 						 instrument->multiplier, account->scale, &change);
 
 	isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
-	check_instrument_state(trade, instrument, account, position->qty, &change);
-	if (change.adds_risk && strcmp(trade->kind, "trade") == 0)
+	stated = (StatedTrade)
 	{
-		check_may_add_risk(trade, account, position->qty, change.qty);
-		if (parent != NULL)
-			check_may_add_risk(trade, parent, position->qty, change.qty);
-		if (position->isolated)
+		trade->trade_id, trade->instrument_id, trade->executed_at,
+			change.adds_risk && strcmp(trade->kind, "trade") == 0, position->qty, change.qty
+	};
+	instrument_state_admit(instrument->state, account, &stated);
+	if (strcmp(trade->kind, "trade") == 0)
+	{
+		account_state_admit(tp->wiring, tp->book_id, account, &stated);
+		/* what a child closes is no trade of its parent */
+		if (parent != NULL && change.adds_risk)
+			account_state_admit(tp->wiring, tp->book_id, parent, &stated);
+		if (position->isolated && change.adds_risk)
 			isolated_check_mode(account, trade->trade_id, trade->instrument_id);
 	}
 
@@ -574,8 +540,10 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	if (change.realized != NULL && decimal_sign(change.realized) != 0)
 	{
-		posting_post(tp->posting, account, change.realized, "realized_pnl", trade->trade_id, trade->executed_at);
-		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), "realized_pnl",
+		const char *kind = strcmp(trade->kind, "bust") == 0 ? "bust_pnl" : "realized_pnl";
+
+		posting_post(tp->posting, account, change.realized, kind, trade->trade_id, trade->executed_at);
+		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), kind,
 					 trade->trade_id, trade->executed_at);
 	}
 	if (change.residue != NULL)

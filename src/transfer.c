@@ -5,11 +5,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
@@ -53,12 +55,24 @@ const KeyedTable keyed_transfers = {
 	keyed_transfer, &read_transfer
 };
 
+static const HotLayout rule_layout = {
+	.nkey = 4, .ncolumns = 5,
+	.columns = {
+		{"kind", TEXTOID}, {"from_kind", TEXTOID}, {"to_kind", TEXTOID}, {"version", INT4OID}, {"allowed", BOOLOID}
+	}
+};
+
 /* the rule in force for a kind of transfer between two kinds of account */
 static const LedgerStatement read_rule = {
 	"SELECT r.allowed FROM {transfer_rule} r"
 	" WHERE r.kind = $1 AND r.from_kind = $2 AND r.to_kind = $3"
 	" ORDER BY r.version DESC LIMIT 1",
 	3, {TEXTOID, TEXTOID, TEXTOID}
+};
+
+static const LedgerStatement read_open_debt = {
+	"SELECT FROM {schema}.debt d WHERE d.book_id = $1 AND d.account_id = $2 AND d.settled_at IS NULL",
+	2, {INT4OID, INT8OID}
 };
 
 static const LedgerStatement insert_transfers = {
@@ -164,23 +178,60 @@ check_writer(TransferRow *transfer)
 	check_period(table_of(transfer), transfer->transfer_id, transfer->period);
 }
 
-/* check_not_frozen: by choice nothing leaves a frozen account */
+/* check_may_give: by choice nothing leaves an account that is frozen or in liquidation */
 void
-check_not_frozen(TransferRow *transfer, LedgerAccount *from)
+check_may_give(TransferRow *transfer, LedgerAccount *from)
 {
-	if (from->status == STATUS_FROZEN && entry_class(transfer->kind) == CLASS_CHOICE &&
-		raises(transfer, TRANSFER_FROZEN))
+	bool		is_frozen = from->status == STATUS_FROZEN;
+
+	if ((is_frozen || from->status == STATUS_LIQUIDATING) && entry_class(transfer->kind) == CLASS_CHOICE &&
+		raises(transfer, is_frozen ? TRANSFER_FROZEN : TRANSFER_LIQUIDATING))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is frozen",
-						table_of(transfer), transfer->transfer_id, from->account_id),
-				 errdetail("Nothing can be withdrawn or moved out of a frozen account."),
-				 errhint("Set its status to active first.")));
+				 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is %s",
+						table_of(transfer), transfer->transfer_id, from->account_id,
+						account_status_name(from->status)),
+				 is_frozen ?
+				 errdetail("Nothing can be withdrawn or moved out of a frozen account.") :
+				 errdetail("Nothing can be withdrawn or moved out of an account while it is liquidated."),
+				 is_frozen ? errhint("Set its status to active first.") :
+				 errhint("Try again when the liquidation is over.")));
+}
+
+static bool
+owes(Wiring *wiring, const LedgerAccount *account, int32 book_id)
+{
+	Datum		values[2] = {Int32GetDatum(book_id), Int64GetDatum(account->account_id)};
+
+	wiring_read(wiring, &read_open_debt, values, LEDGER_LATEST);
+	return SPI_processed > 0;
+}
+
+/*
+ * check_may_get
+ *		By choice nothing comes to an account that is closing, but for what its
+ *		child gives back (from; NULL: nobody in particular), and a deposit that
+ *		pays a debt.
+ */
+void
+check_may_get(Wiring *wiring, TransferRow *transfer, const LedgerAccount *from, LedgerAccount *to)
+{
+	if (to->status != STATUS_CLOSING || entry_class(transfer->kind) != CLASS_CHOICE ||
+		(from != NULL && from->parent_id == to->account_id) ||
+		(strcmp(transfer->kind, "deposit") == 0 && owes(wiring, to, transfer->book_id)) ||
+		!raises(transfer, TRANSFER_CLOSING))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s " INT64_FORMAT ": account " INT64_FORMAT " is closing",
+					table_of(transfer), transfer->transfer_id, to->account_id),
+			 errdetail("Nothing is paid into an account that is about to be closed."),
+			 errhint("Set its status to active first, or use another account.")));
 }
 
 /* check_transfer: all that can be said of one before another is posted */
 void
-check_transfer(Posting *posting, TransferRow *transfer)
+check_transfer(Wiring *wiring, Posting *posting, TransferRow *transfer)
 {
 	LedgerAccount *from = end_of_transfer(posting, transfer, transfer->from_account);
 	LedgerAccount *to = end_of_transfer(posting, transfer, transfer->to_account);
@@ -207,7 +258,8 @@ check_transfer(Posting *posting, TransferRow *transfer)
 		raises(transfer, TRANSFER_INVALID_AMOUNT))
 		check_number("transfer", transfer->transfer_id, "amount", transfer->amount, from->scale,
 					 NUMBER_POSITIVE);
-	check_not_frozen(transfer, from);
+	check_may_give(transfer, from);
+	check_may_get(wiring, transfer, from, to);
 }
 
 static bool
@@ -215,7 +267,20 @@ is_allowed(Wiring *wiring, const char *kind, AccountKind from, AccountKind to)
 {
 	Datum		values[3] = {CStringGetTextDatum(kind), CStringGetTextDatum(account_kind_name(from)),
 	CStringGetTextDatum(account_kind_name(to))};
+	HotTable   *rules = wiring_hot(wiring, LEDGER_TRANSFER_RULE, &rule_layout);
 
+	if (rules != NULL)
+	{
+		bool		isnull;
+		bool		allowed;
+
+		/* the highest version first */
+		hot_begin(rules, wiring_snapshot(LEDGER_LATEST), 3);
+		hot_seek(rules, values);
+		allowed = hot_next(rules, BackwardScanDirection) && DatumGetBool(hot_value(rules, 4, &isnull));
+		hot_end(rules);
+		return allowed;
+	}
 	wiring_read(wiring, &read_rule, values, LEDGER_LATEST);
 	return SPI_processed > 0 && result_bool(0, 1);
 }
@@ -406,7 +471,7 @@ post_transfer(Posting *posting, TransferRow *transfer)
 				 transfer->transfer_id, transfer->effective_at);
 }
 
-/* pay_debts_of: a deposit to a frozen account pays first what the account owes; all is written */
+/* pay_debts_of: a deposit to a frozen or closing account pays first what the account owes; all is written */
 void
 pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
@@ -415,8 +480,10 @@ pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **tran
 
 	for (int i = 0; i < n; i++)
 	{
+		AccountStatus status = posting_account(posting, transfers[i]->to_account)->status;
+
 		if (strcmp(transfers[i]->kind, "deposit") != 0 ||
-			posting_account(posting, transfers[i]->to_account)->status != STATUS_FROZEN)
+			(status != STATUS_FROZEN && status != STATUS_CLOSING))
 			continue;
 		if (ids == NULL)
 			ids = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
@@ -471,7 +538,7 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	posting_open_with_backing(posting, account_ids, n * 2);
 	for (int i = 0; i < n; i++)
 	{
-		check_transfer(posting, transfers[i]);
+		check_transfer(wiring, posting, transfers[i]);
 		ends[i * 2] = (TransferEnd) {posting_account(posting, transfers[i]->from_account), true};
 		ends[i * 2 + 1] = (TransferEnd) {posting_account(posting, transfers[i]->to_account), false};
 	}
@@ -489,6 +556,54 @@ post_transfers_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	pay_debts_of(wiring, posting, book_id, transfers, n);
 }
 
+enum TransferColumn
+{
+	TRANSFER_BOOK, TRANSFER_ID, TRANSFER_PERIOD, TRANSFER_FROM, TRANSFER_TO, TRANSFER_EFFECTIVE_AT,
+	TRANSFER_AMOUNT, TRANSFER_KIND, TRANSFER_WHO, TRANSFER_KEY, TRANSFER_HOLD, TRANSFER_COLUMNS
+};
+
+/* The trigger has nothing to post here; kinds are those that have a rule, and nothing is on hold. */
+static const HotLayout transfer_layout = {
+	.nkey = 3, .ncolumns = TRANSFER_COLUMNS,
+	.columns = {
+		{"book_id", INT4OID}, {"transfer_id", INT8OID}, {"period", DATEOID}, {"from_account", INT8OID},
+		{"to_account", INT8OID}, {"effective_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"kind", TEXTOID},
+		{"who", TEXTOID}, {"idempotency_key", TEXTOID}, {"hold_id", INT8OID}
+	},
+	.written = true, .inserted = true, .triggers = {"post", "keep_rows", "keep_table"},
+	.checks = {"transfer_kind_check", "transfer_hold_id_check"}
+};
+
+static void
+insert_hot_transfers(HotTable *table, TransferRow **transfers, int n)
+{
+	Datum	   *values = palloc_extended(sizeof(Datum) * n * TRANSFER_COLUMNS, MCXT_ALLOC_HUGE);
+	bool	   *nulls = palloc_extended(sizeof(bool) * n * TRANSFER_COLUMNS, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Datum		who = CStringGetTextDatum(transfers[0]->who);
+
+	for (int i = 0; i < n; i++)
+	{
+		TransferRow *transfer = transfers[i];
+		Datum	   *row = values + (Size) i * TRANSFER_COLUMNS;
+
+		row[TRANSFER_BOOK] = Int32GetDatum(transfer->book_id);
+		row[TRANSFER_ID] = Int64GetDatum(transfer->transfer_id);
+		row[TRANSFER_PERIOD] = DateADTGetDatum(transfer->period);
+		row[TRANSFER_FROM] = Int64GetDatum(transfer->from_account);
+		row[TRANSFER_TO] = Int64GetDatum(transfer->to_account);
+		row[TRANSFER_EFFECTIVE_AT] = TimestampTzGetDatum(transfer->effective_at);
+		row[TRANSFER_AMOUNT] = NumericGetDatum(transfer->amount);
+		row[TRANSFER_KIND] = CStringGetTextDatum(transfer->kind);
+		row[TRANSFER_WHO] = who;
+		nulls[(Size) i * TRANSFER_COLUMNS + TRANSFER_KEY] = transfer->idempotency_key == NULL;
+		if (transfer->idempotency_key != NULL)
+			row[TRANSFER_KEY] = CStringGetTextDatum(transfer->idempotency_key);
+		nulls[(Size) i * TRANSFER_COLUMNS + TRANSFER_HOLD] = true;
+	}
+	hot_insert(table, values, nulls, n);
+	CommandCounterIncrement();
+}
+
 /* insert_posted_transfers: the rows of transfers that the caller has posted */
 void
 insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, int n)
@@ -497,7 +612,13 @@ insert_posted_transfers(Wiring *wiring, int32 book_id, TransferRow **transfers, 
 	bool	   *no_key = palloc_extended(sizeof(bool) * n, MCXT_ALLOC_HUGE);
 	Datum		values[8] = {Int32GetDatum(book_id)};
 	static const Oid types[7] = {INT8OID, INT8OID, INT8OID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	HotTable   *table = wiring_hot(wiring, LEDGER_TRANSFER, &transfer_layout);
 
+	if (table != NULL)
+	{
+		insert_hot_transfers(table, transfers, n);
+		return;
+	}
 	for (int c = 0; c < 7; c++)
 		columns[c] = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)

@@ -27,6 +27,8 @@ typedef enum TransferResult
 	TRANSFER_INVALID_AMOUNT,
 	TRANSFER_CLOSED,
 	TRANSFER_FROZEN,
+	TRANSFER_LIQUIDATING,
+	TRANSFER_CLOSING,			/* and is paid into */
 	TRANSFER_NO_MARK,			/* what the account needs, nobody knows */
 	TRANSFER_EXCEEDS,			/* what the account can spare */
 	TRANSFER_RESULTS
@@ -72,8 +74,9 @@ extern const KeyedTable keyed_transfers;
 extern KeyedRow keyed_transfer(const void *row);
 extern LedgerAccount *end_of_transfer(Posting *posting, TransferRow *transfer, int64 account_id);
 extern void check_writer(TransferRow *transfer);
-extern void check_not_frozen(TransferRow *transfer, LedgerAccount *from);
-extern void check_transfer(Posting *posting, TransferRow *transfer);
+extern void check_may_give(TransferRow *transfer, LedgerAccount *from);
+extern void check_may_get(Wiring *wiring, TransferRow *transfer, const LedgerAccount *from, LedgerAccount *to);
+extern void check_transfer(Wiring *wiring, Posting *posting, TransferRow *transfer);
 extern void check_rules(Wiring *wiring, Posting *posting, TransferRow **transfers, int n);
 extern void open_system_accounts(Posting *posting, TransferEnd *ends, int n);
 extern Judgement read_judgement(Wiring *wiring, Posting *posting, int32 book_id,

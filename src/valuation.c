@@ -38,6 +38,21 @@ static const LedgerStatement read_positions = {
 	2, {INT4OID, INT8ARRAYOID}
 };
 
+/* What makes an account have to keep anything: rows of these, by account. */
+static const HotLayout position_layout = {
+	.nkey = 3, .ncolumns = 4,
+	.columns = {{"book_id", INT4OID}, {"account_id", INT8OID}, {"instrument_id", INT4OID}, {"qty", NUMERICOID}}
+};
+static const HotLayout reserve_layout = {
+	.nkey = 3, .ncolumns = 3,
+	.columns = {{"book_id", INT4OID}, {"account_id", INT8OID}, {"order_id", INT8OID}}
+};
+static const HotLayout hold_layout = {
+	.nkey = 3, .ncolumns = 3,
+	.columns = {{"book_id", INT4OID}, {"account_id", INT8OID}, {"hold_id", INT8OID}}
+};
+#define POSITION_QTY	3
+
 static const LedgerStatement read_reserves = {
 	"SELECT u.account_id,"
 	" (SELECT sum(r.amount) FROM {order_reserve} r"
@@ -199,6 +214,83 @@ initial_margin(OpenPosition *position, OpenInterest *interests, int ninterests)
 	return margin_initial(notional, leverage, position->scale);
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* Whether an account has an open position, or a row in another of these tables. */
+static bool
+has_rows(HotTable *table, int32 book_id, int64 account_id)
+{
+	Datum		key[2] = {Int32GetDatum(book_id), Int64GetDatum(account_id)};
+	bool		isnull;
+
+	hot_seek(table, key);
+	while (hot_next(table, ForwardScanDirection))
+		if (table->layout != &position_layout ||
+			decimal_sign(DatumGetNumeric(hot_value(table, POSITION_QTY, &isnull))) != 0)
+			return true;
+	return false;
+}
+
+/*
+ * Those of the accounts that have anything to keep: most that money moves
+ * between have not, and what asks for more than that is left to statements.
+ */
+static int64 *
+accounts_with_rows(Wiring *wiring, int32 book_id, int64 *account_ids, int n, int *nfound)
+{
+	HotTable   *tables[3] = {
+		wiring_hot(wiring, LEDGER_POSITION, &position_layout),
+		wiring_hot(wiring, LEDGER_ORDER_RESERVE, &reserve_layout),
+		wiring_hot(wiring, LEDGER_OPEN_HOLD, &hold_layout)
+	};
+	int64	   *found = palloc_extended(sizeof(int64) * Max(n, 1), MCXT_ALLOC_HUGE);
+	Snapshot	snapshot = wiring_snapshot(LEDGER_LATEST);
+
+	*nfound = n;
+	for (int t = 0; t < 3; t++)
+		if (tables[t] == NULL)
+			return account_ids;
+	for (int t = 0; t < 3; t++)
+		hot_begin(tables[t], snapshot, 2);
+	*nfound = 0;
+	for (int i = 0; i < n; i++)
+		if (has_rows(tables[0], book_id, account_ids[i]) || has_rows(tables[1], book_id, account_ids[i]) ||
+			has_rows(tables[2], book_id, account_ids[i]))
+			found[(*nfound)++] = account_ids[i];
+	for (int t = 0; t < 3; t++)
+		hot_end(tables[t]);
+	return found;
+}
+
+/* Accounts, sorted and each of them once, that have nothing to keep so far. */
+static Requirements *
+no_requirements(const int64 *account_ids, int n)
+{
+	Requirements *requirements = palloc(sizeof(Requirements));
+	int64	   *ids = palloc_extended(sizeof(int64) * Max(n, 1), MCXT_ALLOC_HUGE);
+	Numeric		zero = decimal_from_int64(0);
+
+	memcpy(ids, account_ids, sizeof(int64) * n);
+	qsort(ids, n, sizeof(int64), compare_ids);
+	requirements->n = 0;
+	requirements->accounts = palloc_extended(sizeof(Requirement) * Max(n, 1), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || ids[i] != ids[i - 1])
+			requirements->accounts[requirements->n++] = (Requirement)
+		{
+			.account_id = ids[i], .unrealized_pnl = zero, .initial_margin = zero,
+				.order_reserve = zero, .holds = zero
+		};
+	return requirements;
+}
+
 /*
  * requirements_read
  *		What these accounts have to keep.  The ids may be in any order and
@@ -208,33 +300,34 @@ initial_margin(OpenPosition *position, OpenInterest *interests, int ninterests)
 Requirements *
 requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool need_marks)
 {
-	Requirements *requirements = palloc(sizeof(Requirements));
-	Datum		values[2] = {Int32GetDatum(book_id), id_array(account_ids, n)};
-	int64	   *ids;
+	Requirements *requirements = no_requirements(account_ids, n);
+	Datum		values[2] = {Int32GetDatum(book_id)};
+	int64	   *ids = palloc_extended(sizeof(int64) * Max(requirements->n, 1), MCXT_ALLOC_HUGE);
 	Valuation  *valuation;
 	OpenInterest *interests;
 	int			ninterests;
 
+	for (int i = 0; i < requirements->n; i++)
+		ids[i] = requirements->accounts[i].account_id;
+	ids = accounts_with_rows(wiring, book_id, ids, requirements->n, &n);
+	if (n == 0)
+		return requirements;
+
+	values[1] = id_array(ids, n);
 	wiring_read(wiring, &read_reserves, values, LEDGER_LATEST);
-	requirements->n = SPI_processed;
-	requirements->accounts = palloc(sizeof(Requirement) * Max(requirements->n, 1));
-	ids = palloc(sizeof(int64) * Max(requirements->n, 1));
-	for (int row = 0; row < requirements->n; row++)
+	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		Requirement *requirement = &requirements->accounts[row];
+		Requirement *requirement = requirement_of_account(requirements, result_int64(row, 1));
 		Numeric		reserve = result_numeric(row, 2);
 		Numeric		holds = result_numeric(row, 3);
 
-		ids[row] = result_int64(row, 1);
-		requirement->account_id = ids[row];
-		requirement->unrealized_pnl = decimal_from_int64(0);
-		requirement->initial_margin = decimal_from_int64(0);
-		requirement->unmarked = false;
-		requirement->order_reserve = reserve == NULL ? decimal_from_int64(0) : reserve;
-		requirement->holds = holds == NULL ? decimal_from_int64(0) : holds;
+		if (reserve != NULL)
+			requirement->order_reserve = reserve;
+		if (holds != NULL)
+			requirement->holds = holds;
 	}
 
-	valuation = valuation_read(wiring, book_id, ids, requirements->n);
+	valuation = valuation_read(wiring, book_id, ids, n);
 	interests = read_open_interests(wiring, book_id, valuation, &ninterests);
 	for (int i = 0; i < valuation->n; i++)
 	{

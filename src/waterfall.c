@@ -244,7 +244,7 @@ pay_from_own(Waterfall *waterfall, int *ntaken)
 				};
 	}
 
-	settle_positions(waterfall->wiring, waterfall->posting, waterfall->book_id, profits, nprofits);
+	settle_positions(waterfall->wiring, waterfall->posting, waterfall->book_id, profits, nprofits, false);
 	collateral_post(waterfall->collateral);
 	if (*ntaken > 0)
 	{

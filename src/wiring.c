@@ -6,12 +6,14 @@
  * through the hub, an empty table with a foreign key to each of them: the
  * trigger descriptor of the first names the hub, the foreign-key list of the
  * hub names the rest.  Both come from the relation cache, so there is no
- * catalogue query, no cache of our own to go stale, and the tables may bear
- * any name in any schema.
+ * catalogue query, and the tables may bear any name in any schema.  What was
+ * found is kept until the relation cache says that one of them has changed.
  *
- * All work is done as the owner of the tables, with a search_path that holds
- * nothing but the system's, and every write goes through wiring_write(), which
- * is what the guard triggers look for.  There is no SQL outside this funnel.
+ * All work is done as the owner of the tables, all SQL with a search_path that
+ * holds nothing but the system's, and every statement that writes goes through
+ * wiring_write(), which is what the guard triggers look for.  There is no SQL
+ * outside this funnel.  Plain tables have a shorter road beside it, see
+ * wiring_hot().
  */
 #include "postgres.h"
 
@@ -28,11 +30,13 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "wiring.h"
@@ -50,13 +54,18 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"shortfall_payment", "deleveraging"
 };
 
-/* Prepared statements of one ledger, for as long as its tables keep their names. */
-typedef struct LedgerPlans
+/* A ledger, and its prepared statements for as long as its tables keep their names. */
+typedef struct Ledger
 {
+	struct Ledger *next;
 	Oid			hub;			/* key */
-	char	   *names;			/* of all tables, to notice a rename */
+	bool		valid;			/* nothing has changed since the rest was found out */
+	Oid			relations[LEDGER_TABLES];
+	char	   *schema;			/* quoted */
+	char	   *tables[LEDGER_TABLES];	/* quoted, with schema */
+	HotShape	shapes[LEDGER_TABLES];
 	HTAB	   *plans;
-} LedgerPlans;
+} Ledger;
 
 typedef struct PreparedStatement
 {
@@ -64,7 +73,11 @@ typedef struct PreparedStatement
 	SPIPlanPtr	plan;
 } PreparedStatement;
 
-static HTAB *ledgers = NULL;
+/* In TopMemoryContext; none is ever removed. */
+static Ledger *ledgers = NULL;
+
+/* How often the relation cache has told of a change. */
+static uint64 changes = 0;
 
 /* How many wiring_write() calls are under way in this backend. */
 static int	writing = 0;
@@ -109,46 +122,152 @@ part_of(Relation hub, const ForeignKeyCacheInfo *key)
 	return -1;
 }
 
-static LedgerPlans *
-plans_of(Oid hub, const char *names)
+/* Callbacks of the relation cache, and of the cache of schemas. */
+static void
+forget_relation(Datum argument pg_attribute_unused(), Oid relation_id)
 {
-	LedgerPlans *ledger;
-	bool		found;
+	changes++;
+	for (Ledger *ledger = ledgers; ledger != NULL; ledger = ledger->next)
+		for (int part = 0; part < LEDGER_TABLES; part++)
+			if (!OidIsValid(relation_id) || relation_id == ledger->hub || relation_id == ledger->relations[part])
+			{
+				ledger->valid = false;
+				ledger->shapes[part].known = false;
+			}
+}
+
+static void
+forget_schema(Datum argument, int cache pg_attribute_unused(), uint32 hash pg_attribute_unused())
+{
+	forget_relation(argument, InvalidOid);
+}
+
+static Ledger *
+ledger_of_hub(Oid hub)
+{
+	Ledger	   *ledger = ledgers;
 
 	if (ledgers == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(LedgerPlans)};
-
-		ledgers = hash_create("risk_ext ledgers", 4, &ctl, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schema, (Datum) 0);
 	}
-	ledger = hash_search(ledgers, &hub, HASH_ENTER, &found);
-	if (!found)
+	while (ledger != NULL && ledger->hub != hub)
+		ledger = ledger->next;
+	if (ledger == NULL)
 	{
-		ledger->names = NULL;
-		ledger->plans = NULL;
-	}
-	if (ledger->names == NULL || strcmp(ledger->names, names) != 0)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(LedgerStatement *), .entrysize = sizeof(PreparedStatement)};
-
-		if (ledger->plans != NULL)
-		{
-			HASH_SEQ_STATUS scan;
-			PreparedStatement *prepared;
-
-			hash_seq_init(&scan, ledger->plans);
-			while ((prepared = hash_seq_search(&scan)) != NULL)
-				if (prepared->plan != NULL)
-					SPI_freeplan(prepared->plan);
-			hash_destroy(ledger->plans);
-			ledger->plans = NULL;
-		}
-		ledger->plans = hash_create("risk_ext plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-		if (ledger->names != NULL)
-			pfree(ledger->names);
-		ledger->names = MemoryContextStrdup(TopMemoryContext, names);
+		ledger = MemoryContextAllocZero(TopMemoryContext, sizeof(Ledger));
+		ledger->hub = hub;
+		ledger->next = ledgers;
+		ledgers = ledger;
 	}
 	return ledger;
+}
+
+static void
+drop_plans(Ledger *ledger)
+{
+	HASH_SEQ_STATUS scan;
+	PreparedStatement *prepared;
+
+	if (ledger->plans == NULL)
+		return;
+	hash_seq_init(&scan, ledger->plans);
+	while ((prepared = hash_seq_search(&scan)) != NULL)
+		if (prepared->plan != NULL)
+			SPI_freeplan(prepared->plan);
+	hash_destroy(ledger->plans);
+	ledger->plans = NULL;
+}
+
+/* Let *kept be a copy of name; whether it was so before. */
+static bool
+keep_name(char **kept, const char *name)
+{
+	if (*kept != NULL && strcmp(*kept, name) == 0)
+		return true;
+	if (*kept != NULL)
+		pfree(*kept);
+	*kept = MemoryContextStrdup(TopMemoryContext, name);
+	return false;
+}
+
+/*
+ * The tables that the hub of rel names.  Errors as of wiring_enter().
+ */
+static Ledger *
+find_ledger(Relation rel, LedgerTable part)
+{
+	Relation	hub;
+	Ledger	   *ledger;
+	uint64		before = changes;
+	Oid			relations[LEDGER_TABLES] = {InvalidOid};
+	AttrNumber	wired = InvalidAttrNumber;	/* the column of the table found last */
+	bool		same;
+	ListCell   *lc;
+
+	hub = table_open(find_hub(rel), AccessShareLock);
+	ledger = ledger_of_hub(RelationGetRelid(hub));
+	foreach(lc, RelationGetFKeyList(hub))
+	{
+		ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
+		int			found;
+
+		/*
+		 * A partition repeats the key of its table.  There can be hundreds, by
+		 * name next to each other.
+		 */
+		if (key->conkey[key->nkeys - 1] == wired)
+			continue;
+		found = part_of(hub, key);
+		if (found < 0 || OidIsValid(relations[found]) || get_rel_relispartition(key->confrelid) ||
+			get_rel_name(key->confrelid) == NULL)
+			continue;
+		wired = key->conkey[key->nkeys - 1];
+		if (found == (int) part && key->confrelid != RelationGetRelid(rel) &&
+			!rel->rd_rel->relispartition)
+			ereport(ERROR,
+					(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+					 errmsg("trigger function called for table \"%s\"", RelationGetRelationName(rel)),
+					 errdetail("It belongs on table \"%s\".", get_rel_name(key->confrelid)),
+					 errhint("Drop that trigger, and run risk.install().")));
+		relations[found] = key->confrelid;
+	}
+	for (int i = 0; i < LEDGER_TABLES; i++)
+		if (!OidIsValid(relations[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the ledger of table \"%s\" has no table \"%s\"",
+							RelationGetRelationName(rel), part_names[i]),
+					 errdetail("\"%s\" has no foreign key whose last column is \"%s\".",
+							   RelationGetRelationName(hub), part_names[i]),
+					 errhint("Make the ledger whole with risk.install().")));
+	table_close(hub, AccessShareLock);
+
+	same = keep_name(&ledger->schema, quote_identifier(get_namespace_name(RelationGetNamespace(rel))));
+	for (int i = 0; i < LEDGER_TABLES; i++)
+	{
+		same &= keep_name(&ledger->tables[i],
+						  quote_qualified_identifier(get_namespace_name(get_rel_namespace(relations[i])),
+													 get_rel_name(relations[i])));
+		if (ledger->relations[i] != relations[i])
+			ledger->shapes[i].known = false;
+		ledger->relations[i] = relations[i];
+	}
+	if (!same)
+		drop_plans(ledger);
+	ledger->valid = before == changes;
+	return ledger;
+}
+
+/* The ledger in which rel plays that part. */
+static Ledger *
+ledger_of(Relation rel, LedgerTable part)
+{
+	for (Ledger *ledger = ledgers; ledger != NULL; ledger = ledger->next)
+		if (ledger->valid && ledger->relations[part] == RelationGetRelid(rel))
+			return ledger;
+	return find_ledger(rel, part);
 }
 
 /* A setting until wiring_leave(). */
@@ -162,7 +281,7 @@ set_locally(const char *name, const char *value)
 /*
  * wiring_enter
  *		Connect SPI, find the ledger that rel belongs to, and become the owner
- *		of its tables with search_path = pg_catalog, pg_temp.
+ *		of its tables.  SQL then runs with search_path = pg_catalog, pg_temp.
  *
  * The result lives until wiring_leave(), in SPI's procedure context, as does
  * all that the caller allocates in between.  Errors: 55000 when rel has no
@@ -172,72 +291,32 @@ Wiring *
 wiring_enter(Relation rel, LedgerTable part)
 {
 	Wiring	   *wiring;
-	Relation	hub;
-	ListCell   *lc;
-	StringInfoData names;
-	AttrNumber	wired = InvalidAttrNumber;	/* the column of the table found last */
 
 	SPI_connect();
 
 	wiring = palloc0(sizeof(Wiring));
 	wiring->relation = rel;
 	wiring->owner = rel->rd_rel->relowner;
-	wiring->schema = pstrdup(quote_identifier(get_namespace_name(RelationGetNamespace(rel))));
-
-	hub = table_open(find_hub(rel), AccessShareLock);
-	foreach(lc, RelationGetFKeyList(hub))
-	{
-		ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
-		int			found;
-		char	   *name;
-
-		/*
-		 * A partition repeats the key of its table.  There can be hundreds, by
-		 * name next to each other, and this runs in every statement.
-		 */
-		if (key->conkey[key->nkeys - 1] == wired)
-			continue;
-		found = part_of(hub, key);
-		if (found < 0 || wiring->table[found] != NULL || get_rel_relispartition(key->confrelid))
-			continue;
-		name = get_rel_name(key->confrelid);
-		if (name == NULL)
-			continue;
-		wired = key->conkey[key->nkeys - 1];
-		if (found == (int) part && key->confrelid != RelationGetRelid(rel) &&
-			!rel->rd_rel->relispartition)
-			ereport(ERROR,
-					(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-					 errmsg("trigger function called for table \"%s\"", RelationGetRelationName(rel)),
-					 errdetail("It belongs on table \"%s\".", name),
-					 errhint("Drop that trigger, and run risk.install().")));
-		wiring->table[found] =
-			quote_qualified_identifier(get_namespace_name(get_rel_namespace(key->confrelid)), name);
-		if (found == LEDGER_ACCOUNT)
-			wiring->account = key->confrelid;
-	}
-
-	initStringInfo(&names);
-	for (int i = 0; i < LEDGER_TABLES; i++)
-	{
-		if (wiring->table[i] == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the ledger of table \"%s\" has no table \"%s\"",
-							RelationGetRelationName(rel), part_names[i]),
-					 errdetail("\"%s\" has no foreign key whose last column is \"%s\".",
-							   RelationGetRelationName(hub), part_names[i]),
-					 errhint("Make the ledger whole with risk.install().")));
-		appendStringInfo(&names, "%s,", wiring->table[i]);
-	}
-	wiring->plans = plans_of(RelationGetRelid(hub), names.data);
-	table_close(hub, AccessShareLock);
+	wiring->ledger = ledger_of(rel, part);
+	wiring->account = wiring->ledger->relations[LEDGER_ACCOUNT];
 
 	/*
 	 * An error past this point needs no care of ours: the abort of the
-	 * (sub)transaction restores the user and the settings.
+	 * (sub)transaction restores the user and the settings, and closes tables.
 	 */
 	GetUserIdAndSecContext(&wiring->caller, &wiring->caller_security_context);
+	SetUserIdAndSecContext(wiring->owner,
+						   wiring->caller_security_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	return wiring;
+}
+
+/* The settings under which SQL runs. */
+static void
+enter_settings(Wiring *wiring)
+{
+	if (wiring->guc_nest_level > 0)
+		return;
 	wiring->guc_nest_level = NewGUCNestLevel();
 	set_locally("search_path", "pg_catalog, pg_temp");
 
@@ -247,10 +326,6 @@ wiring_enter(Relation rel, LedgerTable part)
 	 * from end to end for each row that is posted.
 	 */
 	set_locally("enable_seqscan", "off");
-	SetUserIdAndSecContext(wiring->owner,
-						   wiring->caller_security_context |
-						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	return wiring;
 }
 
 /*
@@ -282,8 +357,12 @@ wiring_leave(Wiring *wiring)
 {
 	Relation	opened = wiring->opened ? wiring->relation : NULL;
 
+	for (int part = 0; part < LEDGER_TABLES; part++)
+		if (wiring->hot[part] != NULL)
+			hot_close(wiring->hot[part]);
 	SetUserIdAndSecContext(wiring->caller, wiring->caller_security_context);
-	AtEOXact_GUC(true, wiring->guc_nest_level);
+	if (wiring->guc_nest_level > 0)
+		AtEOXact_GUC(true, wiring->guc_nest_level);
 	SPI_finish();
 	if (opened != NULL)
 		table_close(opened, NoLock);
@@ -309,11 +388,11 @@ statement_text(const Wiring *wiring, const LedgerStatement *statement)
 		end = strchr(c, '}');
 		Assert(end != NULL);
 		if (strncmp(c, "{schema}", 8) == 0)
-			name = wiring->schema;
+			name = wiring->ledger->schema;
 		for (int part = 0; part < LEDGER_TABLES && name == NULL; part++)
 			if (strncmp(part_names[part], c + 1, end - c - 1) == 0 &&
 				part_names[part][end - c - 1] == '\0')
-				name = wiring->table[part];
+				name = wiring->ledger->tables[part];
 		Assert(name != NULL);
 		appendStringInfoString(&text, name);
 		c = end;
@@ -327,7 +406,13 @@ prepared_plan(Wiring *wiring, const LedgerStatement *statement)
 	PreparedStatement *prepared;
 	bool		found;
 
-	prepared = hash_search(wiring->plans->plans, &statement, HASH_ENTER, &found);
+	if (wiring->ledger->plans == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(LedgerStatement *), .entrysize = sizeof(PreparedStatement)};
+
+		wiring->ledger->plans = hash_create("risk_ext plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	prepared = hash_search(wiring->ledger->plans, &statement, HASH_ENTER, &found);
 	if (!found)
 		prepared->plan = NULL;
 	if (prepared->plan == NULL)
@@ -347,9 +432,12 @@ prepared_plan(Wiring *wiring, const LedgerStatement *statement)
 static void
 execute(Wiring *wiring, const LedgerStatement *statement, Datum *values, LedgerView view)
 {
-	SPIPlanPtr	plan = prepared_plan(wiring, statement);
+	SPIPlanPtr	plan;
 	char		nulls[lengthof(statement->argtypes)];
 	int			result;
+
+	enter_settings(wiring);
+	plan = prepared_plan(wiring, statement);
 
 	/* an argument that is NULL is passed as the null pointer; none is by value and 0 */
 	for (int i = 0; i < statement->nargs; i++)
@@ -399,6 +487,33 @@ bool
 wiring_is_writing(void)
 {
 	return writing > 0;
+}
+
+/*
+ * wiring_hot
+ *		A table whose rows can be read and written without a statement, open
+ *		until wiring_leave(); NULL when they cannot.
+ */
+HotTable *
+wiring_hot(Wiring *wiring, LedgerTable part, const HotLayout *layout)
+{
+	if (wiring->hot[part] == NULL)
+	{
+		wiring->hot[part] = hot_open(wiring->ledger->relations[part], wiring->owner,
+									 &wiring->ledger->shapes[part], layout);
+		if (wiring->hot[part] != NULL && layout->written && wiring->hot[part]->shape.calls_functions)
+			enter_settings(wiring);
+	}
+	Assert(wiring->hot[part] == NULL || wiring->hot[part]->layout == layout);
+	return wiring->hot[part];
+}
+
+/* wiring_snapshot: what a statement would see; what this transaction has done so far included */
+Snapshot
+wiring_snapshot(LedgerView view)
+{
+	CommandCounterIncrement();
+	return view == LEDGER_LATEST ? GetLatestSnapshot() : GetTransactionSnapshot();
 }
 
 Datum

@@ -9,6 +9,8 @@
 #include "utils/numeric.h"
 #include "utils/rel.h"
 
+#include "hot_rows.h"
+
 /* The tables that the hub ties together; names are those of its columns. */
 typedef enum LedgerTable
 {
@@ -55,20 +57,19 @@ typedef enum LedgerTable
 	LEDGER_TABLES
 } LedgerTable;
 
-struct LedgerPlans;
+struct Ledger;
 
 typedef struct Wiring
 {
 	Relation	relation;		/* that the trigger fired on, or that wiring_enter_ledger() opened */
 	bool		opened;			/* by us */
 	Oid			owner;			/* of the tables */
-	char	   *schema;			/* quoted */
-	char	   *table[LEDGER_TABLES];	/* quoted, with schema */
+	struct Ledger *ledger;
 	Oid			account;		/* the table of that name */
-	struct LedgerPlans *plans;
+	HotTable   *hot[LEDGER_TABLES];	/* those that are open */
 	Oid			caller;			/* who to be again in the end */
 	int			caller_security_context;
-	int			guc_nest_level;
+	int			guc_nest_level; /* 0: settings as the caller has them */
 } Wiring;
 
 /*
@@ -104,6 +105,8 @@ extern void wiring_read(Wiring *wiring, const LedgerStatement *statement,
 extern void wiring_write(Wiring *wiring, const LedgerStatement *statement,
 						 Datum *values);
 extern bool wiring_is_writing(void);
+extern HotTable *wiring_hot(Wiring *wiring, LedgerTable part, const HotLayout *layout);
+extern Snapshot wiring_snapshot(LedgerView view);
 
 /* Columns of the result of the statement that ran last. */
 extern Datum result_datum(uint64 row, int column, bool *isnull);

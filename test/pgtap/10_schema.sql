@@ -49,7 +49,7 @@ $$, ARRAY['unrealized_pnl', 'unrealized_pnl_at_cost', 'notional', 'maintenance_m
 		  'equity', 'equity_at_cost', 'entry_price', 'margin_tier', 'liquidation_requirement', 'is_liquidatable',
 		  'is_liquidatable_at_cost', 'free_collateral', 'max_order_qty', 'funding_payment', 'margin_ratio', 'margin_level',
 		  'risk_ratio', 'effective_leverage', 'leverage_in_force', 'volatility_scale', 'scaled_rate', 'liquidation_fee_rate', 'liquidation_fee',
-		  'collateral_value', 'collateral_share', 'adl_rank_bitmex', 'adl_rank_coinex', 'adl_rank_pnl_equity', 'loss_shares']::name[],
+		  'replay_trades', 'collateral_value', 'collateral_share', 'adl_rank_bitmex', 'adl_rank_coinex', 'adl_rank_pnl_equity', 'loss_shares']::name[],
 	'the formulas are immutable, strict and parallel safe');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang

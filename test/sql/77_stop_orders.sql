@@ -36,7 +36,8 @@ SELECT pg_temp.mark(90.01);
 SELECT pg_temp.mark(84);
 SELECT * FROM stops;
 SELECT * FROM stands;
-SELECT account_id, side, qty, price, kind FROM ledger.trade WHERE book_id = 770 AND execution_id < 0 ORDER BY trade_id;
+SELECT a.kind AS account, t.side, t.qty, t.price, t.kind FROM ledger.trade t JOIN ledger.account a USING (book_id, account_id)
+ WHERE t.book_id = 770 AND t.execution_id < 0 ORDER BY t.trade_id;
 
 -- 2. As an order: bob's goes out to the engine, with its limit
 
