@@ -42,6 +42,7 @@ BEGIN
 	RETURN QUERY SELECT c.* FROM risk.check_suspense(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_accounts(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_events(verify.book_id) c;
+	RETURN QUERY SELECT c.* FROM risk.check_funds(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_seals(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_checkpoints(verify.book_id) c;
 
