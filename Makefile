@@ -98,6 +98,8 @@ SQL_PARTS = \
 	sql/account_states.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
+	sql/notices.sql \
+	sql/fund.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \

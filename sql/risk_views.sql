@@ -504,6 +504,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.fund_status.last_paid_at IS 'When it last paid for one.';
 
 	PERFORM risk.create_adl_views();
+	PERFORM risk.create_fund_views();
 END
 $function$;
 COMMENT ON FUNCTION risk.create_views() IS

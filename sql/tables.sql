@@ -841,17 +841,19 @@ BEGIN
 		event_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 		account_id bigint,
 		posted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
 		kind text NOT NULL,
 		who text NOT NULL DEFAULT session_user,
 		payload jsonb NOT NULL DEFAULT '{}',
 		PRIMARY KEY (book_id, event_id)
 	);
 	COMMENT ON TABLE ledger.event IS
-		'What somebody may have to be told. Append-only.';
+		'What somebody may have to be told. Its rows are handed out by risk.read_events(), when risk.relay_events() has seen them committed. Append-only.';
 	COMMENT ON COLUMN ledger.event.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.event.event_id IS 'Number of the row.';
 	COMMENT ON COLUMN ledger.event.account_id IS 'The account that it is about; NULL: none.';
 	COMMENT ON COLUMN ledger.event.posted_at IS 'When it was posted.';
+	COMMENT ON COLUMN ledger.event.transaction_id IS 'The transaction that wrote it, for the relay; in the numbering of the cluster in which it was written.';
 	COMMENT ON COLUMN ledger.event.kind IS 'What happened.';
 	COMMENT ON COLUMN ledger.event.who IS 'Who ran the transaction.';
 	COMMENT ON COLUMN ledger.event.payload IS 'The figures.';

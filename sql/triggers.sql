@@ -368,7 +368,7 @@ AS $function$
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'bust', 'seal', 'seal_range',
 							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',
-							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging']) AS n(name)
+							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging', 'relayed_event']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 		UNION ALL
 		-- A partition has the row triggers of its table.  Triggers for statements

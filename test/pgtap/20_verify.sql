@@ -77,6 +77,7 @@ VALUES (2, 21, 1, 'buy', 3, 100, 21), (2, 22, 1, 'sell', 1, 120, 22), (2, 23, 1,
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
 VALUES (2, 21, 1, 'sell', 1, 90, 23), (2, 23, 1, 'buy', 1, 90, 23);
 DO $$ BEGIN PERFORM risk.settle(2); END $$;
+DO $$ BEGIN PERFORM risk.relay_events(); END $$;
 
 -- debts: one paid in part and waived in part, one agreed on
 INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('debtor', '{own,receivable}', 'debt');
@@ -269,6 +270,10 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('sealed_entries', 'UPDATE ledger.entry SET effective_at = effective_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
+	('fund_history', 'UPDATE ledger.entry SET kind = ''fold'' WHERE kind = ''reset'' AND book_id = 1', 'book 1, fund'),
+	('relayed_events', 'DELETE FROM ledger.relayed_event WHERE book_id = 1 AND place = 1', 'book 1, place 2: the one before it is missing'),
+	('relayed_events', 'DELETE FROM ledger.event WHERE event_id = (SELECT d.event_id FROM ledger.relayed_event d WHERE d.book_id = 1 AND d.place = 1)', 'book 1, place 1: event'),
+	('relayed_events', 'INSERT INTO ledger.event_cursor (book_id, consumer, place) VALUES (1, ''desk'', 1000)', 'book 1, consumer "desk": place 1000 is beyond the last'),
 	('checkpoints', 'INSERT INTO ledger.checkpoint VALUES (1, 1, ''2000-01-01'', ''2000-01-03'', NULL, NULL, 0, NULL, 0, NULL, ''{}'', '''', ''nobody'')', 'book 1, checkpoint 1: its event is missing'),
 	('checkpoints', 'INSERT INTO ledger.checkpoint_balance VALUES (1, 0, 2, 1, 1, ''2000-01-01'', 5, NULL, NULL)', 'book 1, checkpoint 1: missing, rows of it are there'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
