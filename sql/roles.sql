@@ -54,6 +54,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.fold_slots(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.settle(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.change_policy(text, jsonb)'),
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.loss_claims(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),

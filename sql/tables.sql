@@ -263,7 +263,7 @@ BEGIN
 							'external', 'house', 'receivable', 'funding', 'interbook', 'suspense')),
 		asset_code text NOT NULL REFERENCES ledger.asset,
 		owner_id text,
-		policy_code text NOT NULL DEFAULT 'electra',
+		policy_code text NOT NULL DEFAULT 'default',
 		status text NOT NULL DEFAULT 'active'
 			CHECK (status IN ('active', 'reduce_only', 'liquidating', 'frozen', 'closing', 'closed')),
 		parent_id bigint,
