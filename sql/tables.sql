@@ -246,7 +246,9 @@ BEGIN
 		unmatched text NOT NULL DEFAULT 'reject'
 			CHECK (unmatched IN ('reject', 'liquidity', 'allow')),
 		late_trade text NOT NULL DEFAULT 'charge'
-			CHECK (late_trade IN ('charge', 'refuse'))
+			CHECK (late_trade IN ('charge', 'refuse')),
+		takeover_stress_rate numeric
+			CHECK (takeover_stress_rate > 0 AND takeover_stress_rate <= 1)
 	);
 	COMMENT ON TABLE ledger.book IS
 		'A closed set of accounts with its own fund. unmatched: what becomes of an execution whose rows do not net to zero quantity and value at commit: refused, mirrored on the liquidity account, or let through and reported by risk.verify(). late_trade: what becomes of a trade that is posted after a funding but was executed before it: it pays and receives what it missed, or it is refused (rows of kind trade; others are charged).';
@@ -254,6 +256,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.book.name IS 'What it is called.';
 	COMMENT ON COLUMN ledger.book.unmatched IS 'What becomes of executions that do not net: reject, liquidity or allow.';
 	COMMENT ON COLUMN ledger.book.late_trade IS 'What becomes of trades that come after a funding they were executed before: charge or refuse.';
+	COMMENT ON COLUMN ledger.book.takeover_stress_rate IS 'How far the market may go against the liquidity account: after a takeover its equity and the insurance funds of the asset together must be this part of the notional of its positions at the mark, or more; what exceeds that is marked for auto-deleveraging (takeover.for_adl), what was taken last first. 0.1 is 10 %; NULL: no limit.';
 
 	CREATE TABLE IF NOT EXISTS ledger.account (
 		book_id int NOT NULL DEFAULT 1 REFERENCES ledger.book,

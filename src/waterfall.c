@@ -361,6 +361,7 @@ settle_accounts(Wiring *wiring, int32 book_id, Deficit *deficits, int n)
 				stages_run(&waterfall, &deficits[i]);
 		}
 	stages_write(&waterfall);
+	posting_write(waterfall.posting);
 
 	/* both lists are sorted by account */
 	for (int t = 0, d = 0; t < ntaken; t++)
@@ -369,8 +370,9 @@ settle_accounts(Wiring *wiring, int32 book_id, Deficit *deficits, int n)
 			d++;
 		taken[t].shortfall_id = deficits[d].shortfall_id;
 	}
+	if (ntaken > 0)
+		takeover_judge_capacity(wiring, book_id, taken, ntaken);
 	takeover_record(wiring, book_id, taken, ntaken);
-	posting_write(waterfall.posting);
 }
 
 /*
