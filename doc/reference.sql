@@ -33,7 +33,7 @@ INSERT INTO topic VALUES
 (65, 'Freezes and debts', 'Whose account is frozen, and what accounts owe for what others paid.',
  '{freeze,freeze_owner,lift_freeze,apply_freezes,repay,plan_instalments,accrue_penalties,waive,freeze_of,make_freeze,end_freeze,close_accounts,what_is_left,claim_debts,lock_debt,credit_instalments,review_debt,repay_debt,pay_debts,payers_to_return,return_to_payers,credit_debt,bust,bust_execution,unrealized_by_bust,replay_trades,is_posting,settle_position}'),
 (7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund. Its own accounts have many slots, so that postings do not wait for each other.',
- '{create_book,system_account,asset_of,open_system_accounts,initial_floor,fold_slots}'),
+ '{create_book,open_fund,system_account,asset_of,open_system_accounts,initial_floor,fold_slots}'),
 (8, 'Time', 'What an account had at a time, and what happened between two: by the database''s time of posting.',
  '{balance_at,statement,slots_at}'),
 (9, 'Proof', 'Anyone can check the books again. Seals tell whether their entries are the ones that were there.',

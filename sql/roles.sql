@@ -78,6 +78,7 @@ AS $function$
 		('owner', 'SELECT, UPDATE', 'SEQUENCE', 'ledger.account_account_id_seq'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_isolated(bigint, int, numeric, text, int, bigint)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.create_book(int, text)'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_fund(int, int)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.settle_instrument(int, numeric)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_system_accounts(int, text)')
 	   ) AS p(part, privileges, object_kind, object_name)

@@ -275,6 +275,7 @@ BEGIN
 		in_group boolean NOT NULL DEFAULT false,
 		inactive_since timestamptz,
 		unfrozen_status text,
+		fund_instrument_id int REFERENCES ledger.instrument,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
 		CONSTRAINT isolated_account_has_parent_and_instrument
@@ -282,13 +283,15 @@ BEGIN
 				   AND (parent_id IS NOT NULL OR isolated_side IS NULL)),
 		CONSTRAINT isolated_account_is_a_traders
 			CHECK (parent_id IS NULL OR kind = 'trader' AND parent_id <> account_id),
+		CONSTRAINT fund_of_an_instrument_is_an_insurance_fund
+			CHECK (fund_instrument_id IS NULL OR kind = 'insurance_fund'),
 		-- The sign tells a trader from a system account before any row is read,
 		-- which is what the lock order needs.
 		CONSTRAINT account_id_is_negative_for_system_accounts
 			CHECK ((kind = 'trader') = (account_id > 0))
 	);
 	CREATE UNIQUE INDEX IF NOT EXISTS account_system_key
-		ON ledger.account (book_id, kind, asset_code) WHERE kind <> 'trader';
+		ON ledger.account (book_id, kind, asset_code, fund_instrument_id) NULLS NOT DISTINCT WHERE kind <> 'trader';
 	CREATE INDEX IF NOT EXISTS account_owner
 		ON ledger.account (book_id, owner_id) WHERE owner_id IS NOT NULL;
 	CREATE UNIQUE INDEX IF NOT EXISTS account_isolated_key
@@ -312,6 +315,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
 	COMMENT ON COLUMN ledger.account.inactive_since IS 'Since when it is not active; NULL: it is, or never was. A fill executed before is late, see policy.late_fill. Set by the database.';
 	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
+	COMMENT ON COLUMN ledger.account.fund_instrument_id IS 'Of an insurance fund, the instrument whose losses it pays for, see risk.open_fund(); NULL: the shared one of the asset. Never changes.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.balance (

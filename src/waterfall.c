@@ -4,9 +4,11 @@
  *
  * All accounts that the transaction left below their floor are settled in one
  * pass, traders by account_id first, then the venue's own, in the stages of
- * the policy of each.  The gate of the book is passed before anything is read, so one waterfall of a book
- * runs at a time, and the accounts themselves have been locked since they were
- * posted to.
+ * the policy of each.  That order decides whom the fund pays for when it does
+ * not suffice, and costs no trader anything: each is brought back to its floor,
+ * by the next stage where not by the fund.  The gate of the book is passed
+ * before anything is read, so one waterfall of a book runs at a time, and the
+ * accounts themselves have been locked since they were posted to.
  *
  * The stage `own` comes first under every policy: nobody else pays while the
  * equity of the account is at or above its floor.
