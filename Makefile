@@ -56,6 +56,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/account_state.o \
+	src/trading_fee.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
