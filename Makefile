@@ -71,6 +71,7 @@ OBJS = \
 	src/invariant.o \
 	src/limits.o \
 	src/position_settlement.o \
+	src/fund_use.o \
 	src/stages.o \
 	src/takeover.o \
 	src/waterfall.o \

@@ -61,6 +61,24 @@ BEGIN
 	COMMENT ON COLUMN ledger.open_shortfall.asset_code IS 'The asset.';
 	COMMENT ON COLUMN ledger.open_shortfall.remaining IS 'What nobody has paid yet, in units of the asset.';
 
+	CREATE TABLE IF NOT EXISTS ledger.fund_use (
+		book_id int NOT NULL,
+		asset_code text NOT NULL,
+		day date NOT NULL,
+		scope text NOT NULL CHECK (scope IN ('owner', 'account', 'policy')),
+		subject text NOT NULL,
+		amount numeric NOT NULL CHECK (amount > 0),
+		PRIMARY KEY (book_id, asset_code, day, scope, subject)
+	);
+	COMMENT ON TABLE ledger.fund_use IS
+		'What the insurance fund of an asset has paid in a day, for an owner and for the accounts of a policy, as the caps of policies count it. Written by posting only.';
+	COMMENT ON COLUMN ledger.fund_use.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.fund_use.asset_code IS 'The asset.';
+	COMMENT ON COLUMN ledger.fund_use.day IS 'The day, in UTC.';
+	COMMENT ON COLUMN ledger.fund_use.scope IS 'owner, account (one without an owner) or policy.';
+	COMMENT ON COLUMN ledger.fund_use.subject IS 'Which one.';
+	COMMENT ON COLUMN ledger.fund_use.amount IS 'What it paid, in units of the asset.';
+
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.takeover (
 		book_id int NOT NULL,
 		period date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,

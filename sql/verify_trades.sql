@@ -299,6 +299,32 @@ BEGIN
 			 ORDER BY f.book_id, f.shortfall_id, f.fault
 			 LIMIT 1) v;
 
+	-- What the caps of the fund count is what the rows say.
+	RETURN QUERY
+	SELECT 'fund_use', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, asset %s, %s, %s %s: %s, the rows say %s', u.book_id, u.asset_code, u.day, u.scope, u.subject,
+						  sum(u.used), sum(u.paid)) AS offender
+			  FROM (SELECT f.book_id, f.asset_code, f.day, f.scope, f.subject, f.amount AS used, 0 AS paid
+					  FROM ledger.fund_use f
+					 WHERE (check_trades.book_id IS NULL OR f.book_id = check_trades.book_id)
+					   AND f.day > (opening_at AT TIME ZONE 'UTC')::date IS NOT FALSE
+					UNION ALL
+					SELECT s.book_id, s.asset_code, p.period, k.scope, k.subject, 0, p.amount
+					  FROM (SELECT r.book_id, r.period, r.shortfall_id, r.amount FROM ledger.reset r WHERE r.stage = 'fund'
+							UNION ALL
+							SELECT y.book_id, y.period, y.shortfall_id, y.amount FROM ledger.shortfall_payment y WHERE y.stage = 'fund') p
+					  JOIN ledger.shortfall s ON s.book_id = p.book_id AND s.shortfall_id = p.shortfall_id
+					 CROSS JOIN LATERAL (VALUES
+						(CASE WHEN s.owner_id IS NULL THEN 'account' ELSE 'owner' END, coalesce(s.owner_id, s.account_id::text)),
+						('policy', s.policy_code)) AS k(scope, subject)
+					 WHERE (check_trades.book_id IS NULL OR s.book_id = check_trades.book_id)
+					   AND p.period > (opening_at AT TIME ZONE 'UTC')::date IS NOT FALSE) u
+			 GROUP BY u.book_id, u.asset_code, u.day, u.scope, u.subject
+			HAVING sum(u.used) <> sum(u.paid)
+			 ORDER BY u.book_id, u.asset_code, u.day, u.scope, u.subject
+			 LIMIT 1) v;
+
 	-- A debt is what the shortfall says, and has been paid and waived as the rows
 	-- say; nobody gets back more than he paid.
 	RETURN QUERY

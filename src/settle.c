@@ -56,7 +56,10 @@ static const LedgerStatement find_book = {
 static const LedgerStatement read_open_shortfalls = {
 	"SELECT o.shortfall_id, o.account_id, s.owner_id, o.asset_code, a.scale::int, o.remaining,"
 	" ' ' || array_to_string(p.stages[array_position(p.stages, 'suspense') + 1:], ' ') || ' ',"
-	" p.adl_formula, p.adl_guard, p.adl_max_distance"
+	" p.adl_formula, p.adl_guard, p.adl_max_distance,"
+	" p.policy_code, p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day,"
+	" coalesce((SELECT sum(r.amount) FROM {reset} r"
+	"  WHERE r.book_id = $1 AND r.shortfall_id = o.shortfall_id AND r.stage = 'fund'), 0)"
 	" FROM {open_shortfall} o, LATERAL ("
 	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = o.shortfall_id OFFSET 0) AS s, LATERAL ("
 	"  SELECT p.* FROM {policy} p WHERE p.policy_code = s.policy_code AND p.version = s.policy_version OFFSET 0) AS p"
@@ -156,6 +159,9 @@ read_shortfalls(Settling *settling)
 		shortfall->adl_formula = result_text(row, 8);
 		shortfall->adl_guard = result_text(row, 9);
 		shortfall->adl_max_distance = result_numeric(row, 10);
+		shortfall->policy_code = result_text(row, 11);
+		shortfall->caps = (FundCaps) {result_numeric(row, 12), result_numeric(row, 13), result_numeric(row, 14)};
+		shortfall->paid_by_fund = result_numeric(row, 15);
 	}
 }
 
@@ -282,6 +288,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 		posting_post(posting, suspense, payment->amount, payment->entry_kind, DatumGetInt64(ids[i]), now);
 	}
 	values[1] = array_argument(ids, NULL, n, INT8OID);
+	fund_use_of_payments(settling->wiring, settling->book_id, values[1]);
 	values[2] = NumericGetDatum(payments->left);
 	wiring_write(settling->wiring, &insert_events, values);
 
@@ -290,6 +297,16 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 		wiring_write(settling->wiring, &reduce_shortfall, values);
 	else
 		wiring_write(settling->wiring, &close_shortfall, values);
+}
+
+/* What the caps of the policy leave of what the fund has. */
+static Numeric
+fund_may_pay(Settling *settling, OpenShortfall *shortfall, Numeric has)
+{
+	FundPayments payments = {settling->wiring, settling->book_id, NIL};
+
+	return fund_limit(&payments, &shortfall->caps, shortfall->policy_code, shortfall->asset_code,
+					  shortfall->owner_id, shortfall->account_id, shortfall->paid_by_fund, has);
 }
 
 /* The stages of one shortfall, as far as they can be gone through now. */
@@ -320,7 +337,8 @@ settle_shortfall(Settling *settling, OpenShortfall *shortfall)
 	posting = open_posting(settling, shortfall, NULL, 0);
 	fund = posting_system_account(posting, ACCOUNT_INSURANCE_FUND, shortfall->asset_code);
 	if (shortfall_has_stage(shortfall, "fund"))
-		from_fund = decimal_subtract(posting_total(posting, fund), fund->floor);
+		from_fund = fund_may_pay(settling, shortfall,
+								 decimal_subtract(posting_total(posting, fund), fund->floor));
 	if (socialise && shortfall->claims_locked && !shortfall->unfinished)
 	{
 		Numeric		loss = decimal_subtract(payments.left, gain);

@@ -5,6 +5,7 @@
 #ifndef RISK_SETTLE_H
 #define RISK_SETTLE_H
 
+#include "fund_use.h"
 #include "posting.h"
 
 /* What still stands on suspense for one shortfall, and the rules it is under. */
@@ -20,6 +21,9 @@ typedef struct OpenShortfall
 	char	   *adl_formula;
 	char	   *adl_guard;
 	Numeric		adl_max_distance;	/* NULL: no limit */
+	char	   *policy_code;
+	FundCaps	caps;
+	Numeric		paid_by_fund;	/* in the transaction of the loss */
 
 	bool		claims_locked;	/* who can be asked for a share is */
 	bool		queue_goes_on;	/* beyond those that are locked */

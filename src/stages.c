@@ -44,7 +44,7 @@ static const struct
 
 static const LedgerStatement read_policies = {
 	"SELECT DISTINCT ON (p.policy_code) p.policy_code, p.version, array_to_string(p.stages, ' '),"
-	" p.recourse = 'debt'"
+	" p.recourse = 'debt', p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day"
 	" FROM {policy} p WHERE p.policy_code = ANY ($1) AND p.effective_at <= clock_timestamp()"
 	" ORDER BY p.policy_code, p.version DESC",
 	1, {TEXTARRAYOID}
@@ -91,6 +91,16 @@ static const LedgerStatement open_shortfalls = {
 	2, {INT4OID, INT8ARRAYOID}
 };
 
+/* of policies with caps only */
+static const LedgerStatement insert_capped_event = {
+	"INSERT INTO {event} (book_id, account_id, kind, payload)"
+	" SELECT s.book_id, s.account_id, 'fund_capped', jsonb_build_object('shortfall_id', s.shortfall_id,"
+	"  'asset_code', s.asset_code, 'shortfall', s.amount, 'kept_back', $3, 'policy_code', s.policy_code)"
+	" FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = $2"
+	"  AND s.period >= (clock_timestamp() AT TIME ZONE 'UTC')::date - 1",
+	3, {INT4OID, INT8OID, NUMERICOID}
+};
+
 static const LedgerStatement insert_reset_events = {
 	"INSERT INTO {event} (book_id, account_id, kind, payload)"
 	" SELECT r.book_id, r.account_id, 'reset', jsonb_build_object('reset_id', r.reset_id, 'shortfall_id', r.shortfall_id,"
@@ -127,6 +137,7 @@ stages_read(Waterfall *waterfall)
 		int			version = result_int32(row, 2);
 		char	   *list = result_text(row, 3);
 		bool		recourse = result_bool(row, 4);
+		FundCaps	caps = {result_numeric(row, 5), result_numeric(row, 6), result_numeric(row, 7)};
 		char	  **names = palloc0(sizeof(char *) * (strlen(list) / 2 + 2));
 		int			count = 0;
 
@@ -138,8 +149,10 @@ stages_read(Waterfall *waterfall)
 				waterfall->deficits[i].stages = names;
 				waterfall->deficits[i].policy_version = version;
 				waterfall->deficits[i].recourse = recourse;
+				waterfall->deficits[i].caps = caps;
 			}
 	}
+	waterfall->fund = (FundPayments) {waterfall->wiring, waterfall->book_id, NIL};
 	waterfall->payments = palloc(sizeof(Payment) * n * MAX_PAYMENTS);
 	waterfall->payers = palloc(sizeof(Payer) * n * MAX_PAYMENTS);
 }
@@ -174,17 +187,40 @@ pay(Waterfall *waterfall, Deficit *deficit, Payer *by, const char *stage, Numeri
 	by->total = decimal_subtract(by->total, amount);
 }
 
-/* Stage `fund`: what the market did, as far as the insurance fund goes. */
+/* What the fund can pay of what the market did, and may by the caps of the policy. */
+static Numeric
+fund_can_pay(Waterfall *waterfall, Deficit *deficit, Payer *fund)
+{
+	LedgerAccount *account = deficit->account;
+	Numeric		has = decimal_min(deficit->market_due, decimal_subtract(fund->total, fund->account->floor));
+	Numeric		may = fund_limit(&waterfall->fund, &deficit->caps, account->policy_code, account->asset_code,
+								 account->owner_id, account->account_id, decimal_from_int64(0), has);
+
+	if (decimal_compare(may, has) < 0)
+		deficit->capped = decimal_subtract(has, may);
+	return may;
+}
+
+static void
+pay_from_fund_amount(Waterfall *waterfall, Deficit *deficit, Payer *fund, Numeric amount)
+{
+	LedgerAccount *account = deficit->account;
+
+	if (decimal_sign(amount) <= 0)
+		return;
+	pay(waterfall, deficit, fund, "fund", amount);
+	fund_pays(&waterfall->fund, account->policy_code, account->asset_code, account->owner_id,
+			  account->account_id, amount);
+	deficit->market_due = decimal_subtract(deficit->market_due, amount);
+}
+
+/* Stage `fund`: what the market did, as far as the insurance fund and its caps go. */
 static bool
 pay_from_fund(Waterfall *waterfall, Deficit *deficit)
 {
 	Payer	   *fund = payer(waterfall, ACCOUNT_INSURANCE_FUND, deficit->account->asset_code);
-	Numeric		amount = decimal_min(deficit->market_due, decimal_subtract(fund->total, fund->account->floor));
 
-	if (decimal_sign(amount) <= 0)
-		return true;
-	pay(waterfall, deficit, fund, "fund", amount);
-	deficit->market_due = decimal_subtract(deficit->market_due, amount);
+	pay_from_fund_amount(waterfall, deficit, fund, fund_can_pay(waterfall, deficit, fund));
 	return true;
 }
 
@@ -193,9 +229,11 @@ static bool
 pay_from_fund_if_whole(Waterfall *waterfall, Deficit *deficit)
 {
 	Payer	   *fund = payer(waterfall, ACCOUNT_INSURANCE_FUND, deficit->account->asset_code);
+	Numeric		amount = fund_can_pay(waterfall, deficit, fund);
 
-	return decimal_compare(decimal_subtract(fund->total, fund->account->floor), deficit->market_due) < 0 ||
-		pay_from_fund(waterfall, deficit);
+	if (decimal_compare(amount, deficit->market_due) == 0)
+		pay_from_fund_amount(waterfall, deficit, fund, amount);
+	return true;
 }
 
 static void
@@ -342,6 +380,7 @@ stages_write(Waterfall *waterfall)
 	Datum	   *reset_ids = palloc(sizeof(Datum) * n);
 	TimestampTz now = GetCurrentTimestamp();
 	bool		is_open = false;
+	bool		by_fund = false;
 
 	if (n == 0)
 		return;
@@ -362,6 +401,7 @@ stages_write(Waterfall *waterfall)
 		columns[4][i] = NumericGetDatum(decimal_add(balance, payment->amount));
 		columns[5][i] = NumericGetDatum(payment->payer_before);
 		is_open |= strcmp(payment->stage, "suspense") == 0;
+		by_fund |= strcmp(payment->stage, "fund") == 0;
 	}
 	for (int c = 0; c < 6; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
@@ -381,6 +421,16 @@ stages_write(Waterfall *waterfall)
 	values[1] = array_argument(reset_ids, NULL, n, INT8OID);
 	if (is_open)
 		wiring_write(waterfall->wiring, &open_shortfalls, values);
+	if (by_fund)
+		fund_use_of_resets(waterfall->wiring, waterfall->book_id, values[1]);
 	wiring_write(waterfall->wiring, &insert_reset_events, values);
+	for (int i = 0; i < waterfall->ndeficits; i++)
+		if (waterfall->deficits[i].capped != NULL && waterfall->deficits[i].shortfall_id != 0)
+		{
+			Datum		capped[3] = {Int32GetDatum(waterfall->book_id), Int64GetDatum(waterfall->deficits[i].shortfall_id),
+			NumericGetDatum(waterfall->deficits[i].capped)};
+
+			wiring_write(waterfall->wiring, &insert_capped_event, capped);
+		}
 	claim_debts(waterfall);
 }

@@ -6,6 +6,7 @@
 #define RISK_STAGES_H
 
 #include "collateral.h"
+#include "fund_use.h"
 #include "posting.h"
 
 /* An account that the transaction took below its floor. */
@@ -17,6 +18,8 @@ typedef struct Deficit
 	char	  **stages;			/* of its policy, ended by NULL */
 	int			policy_version;
 	bool		recourse;		/* what others pay is owed */
+	FundCaps	caps;
+	Numeric		capped;			/* what a cap kept the fund from; NULL: nothing */
 
 	int64		cause;			/* of the entry that crossed the floor */
 	const char *cause_kind;		/* trade, funding, exchange or transfer */
@@ -60,6 +63,7 @@ typedef struct Waterfall
 	int			npayments;
 	Payer	   *payers;
 	int			npayers;
+	FundPayments fund;
 } Waterfall;
 
 extern Numeric deficit_missing(const Deficit *deficit);

@@ -51,7 +51,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"hold", "hold_release", "open_hold", "reversal",
 	"exchange", "collateral", "index_price",
 	"shortfall", "open_shortfall", "takeover", "checkpoint", "checkpoint_balance",
-	"shortfall_payment", "deleveraging"
+	"shortfall_payment", "deleveraging",
+	"fund_use"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */

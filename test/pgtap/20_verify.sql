@@ -194,6 +194,8 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('shortfalls', 'UPDATE ledger.reset SET stage = ''receivable'' WHERE stage = ''house''', 'knows {own,fund,house}'),
 	('shortfalls', 'UPDATE ledger.open_shortfall SET remaining = remaining + 1', '8.00 stand open, suspense paid 7.00'),
 	('shortfalls', 'UPDATE ledger.open_shortfall SET shortfall_id = shortfall_id + 1', 'there is none'),
+	('fund_use', 'UPDATE ledger.fund_use SET amount = amount + 1', 'the rows say 40.00'),
+	('fund_use', 'DELETE FROM ledger.fund_use', 'the rows say'),
 	('debts', 'UPDATE ledger.debt SET principal = principal + 1', 'shortfall'),
 	('debts', 'UPDATE ledger.debt SET repaid = repaid + 1', 'are repaid, the rows say 3.00'),
 	('debts', 'UPDATE ledger.debt SET waived = waived + 1', 'are waived, the rows say 2'),

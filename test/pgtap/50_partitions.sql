@@ -27,7 +27,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-\set partitioned '''{entry,exchange,funding_payment,journal,reset,settlement,shortfall,takeover,trade,transfer}''::text[]'
+\set partitioned '''{deleveraging,entry,exchange,funding_payment,journal,reset,settlement,shortfall,shortfall_payment,takeover,trade,transfer}''::text[]'
 
 -- Plain tables stay plain
 SELECT is_empty('SELECT * FROM risk.partitions()', 'a plain ledger has no partitions');
