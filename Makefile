@@ -56,6 +56,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/account_state.o \
+	src/trading_fee.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
@@ -76,7 +77,8 @@ OBJS = \
 	src/waterfall.o \
 	src/deleveraging.o \
 	src/loss_sharing.o \
-	src/settle.o
+	src/settle.o \
+	src/worker.o
 
 # The install script is these parts in this order.
 SQL_PARTS = \
@@ -100,6 +102,7 @@ SQL_PARTS = \
 	sql/settle_tables.sql \
 	sql/notices.sql \
 	sql/fund.sql \
+	sql/worker.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \

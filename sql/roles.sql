@@ -56,6 +56,8 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.settle(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.relay_events()'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.watch_funds()'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.start_worker()'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.stop_worker()'),
 		('operator', 'INSERT, UPDATE (warn_below), DELETE', 'TABLE', 'ledger.fund_level'),
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.read_events(text, int, int)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.acknowledge_events(text, bigint, int)'),

@@ -20,7 +20,7 @@ DECLARE
 	-- the last instant of which trades went, all before it
 	opening_at timestamptz := (SELECT max(k.before) FROM ledger.checkpoint k)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond';
 BEGIN
-	-- A fee is what the trade says.  What could not be paid of the fees of an
+	-- A fee is what the trade says, and the fund's part of it what a policy says.  What could not be paid of the fees of an
 	-- account comes back to it in one entry, for the last of these trades.
 	RETURN QUERY
 	SELECT 'trade_fees', coalesce(max(v.n), 0), max(v.offender)
@@ -36,10 +36,24 @@ BEGIN
 							SELECT e.book_id, e.cause, e.account_id, 0, e.amount
 							  FROM ledger.entry e
 							  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
-							 WHERE e.kind = 'trade_fee' AND a.kind <> 'fee'
+							 WHERE e.kind = 'trade_fee' AND a.kind NOT IN ('fee', 'insurance_fund')
 							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
 					 GROUP BY u.book_id, u.trade_id, u.account_id
 					HAVING sum(u.due) <> sum(u.found)
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, format('%s of the fee went to the fund, by no policy', e.amount)
+					  FROM (SELECT e.book_id, e.cause, e.account_id, sum(e.amount) AS amount, max(e.posted_at) AS posted_at
+							  FROM ledger.entry e
+							  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+							 WHERE e.kind = 'trade_fee' AND a.kind = 'insurance_fund'
+							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)
+							 GROUP BY e.book_id, e.cause, e.account_id) e
+					  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+					  JOIN ledger.asset s ON s.asset_code = a.asset_code
+					  LEFT JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
+					 WHERE NOT EXISTS (SELECT FROM ledger.policy p
+										WHERE p.effective_at <= e.posted_at AND e.amount > 0
+										  AND e.amount = trunc(t.fee * p.trading_fee_to_fund, s.scale))
 					UNION ALL
 					SELECT e.book_id, e.cause, e.account_id, format('%s of its fees came back', e.amount)
 					  FROM ledger.entry e

@@ -170,6 +170,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE fee = 1', 'account 1'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE account_id = 2 AND execution_id = 1', 'account 2'),
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
+	('trade_fees', 'UPDATE ledger.entry SET account_id = risk.system_account(1, ''insurance_fund'', ''USDT''), slot = 77 WHERE kind = ''trade_fee'' AND account_id = risk.system_account(1, ''fee'', ''USDT'')', 'went to the fund, by no policy'),
 	('isolated', 'UPDATE ledger.entry SET account_id = 3, seq = 1000 WHERE kind = ''isolated_margin'' AND account_id = 2', 'account 3: trade'),
 	('isolated', 'UPDATE ledger.account SET parent_id = NULL, isolated_instrument_id = NULL WHERE account_id = 5', 'of margin'),
 	('isolated', 'UPDATE ledger.account SET parent_id = 1 WHERE account_id = 5', 'account 2: trade'),
