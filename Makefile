@@ -58,6 +58,7 @@ OBJS = \
 	src/execution.o \
 	src/account_state.o \
 	src/sweep.o \
+	src/trading_fee.o \
 	src/trade.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
@@ -79,7 +80,8 @@ OBJS = \
 	src/waterfall.o \
 	src/deleveraging.o \
 	src/loss_sharing.o \
-	src/settle.o
+	src/settle.o \
+	src/worker.o
 
 # The install script is these parts in this order.
 SQL_PARTS = \
@@ -101,6 +103,9 @@ SQL_PARTS = \
 	sql/account_states.sql \
 	sql/checkpoint_tables.sql \
 	sql/settle_tables.sql \
+	sql/notices.sql \
+	sql/fund.sql \
+	sql/worker.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \
 	sql/prices.sql \

@@ -108,6 +108,7 @@ BEGIN
 	INSERT INTO ledger.mark_price_history (instrument_id, observed_at, price)
 	VALUES (NEW.instrument_id, NEW.observed_at, NEW.price)
 	ON CONFLICT (instrument_id, observed_at) DO NOTHING;
+	PERFORM risk.wake_worker();
 	RETURN NULL;
 END
 $function$;

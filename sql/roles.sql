@@ -54,6 +54,15 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.fold_slots(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.seal(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.settle(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.relay_events()'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.watch_funds()'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.start_worker()'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.stop_worker()'),
+		('operator', 'INSERT, UPDATE (warn_below), DELETE', 'TABLE', 'ledger.fund_level'),
+		('reader', 'EXECUTE', 'FUNCTION', 'risk.read_events(text, int, int)'),
+		('writer', 'EXECUTE', 'FUNCTION', 'risk.acknowledge_events(text, bigint, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.acknowledge_events(text, bigint, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.change_policy(text, jsonb)'),
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.loss_claims(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
@@ -82,6 +91,7 @@ AS $function$
 		('owner', 'SELECT, UPDATE', 'SEQUENCE', 'ledger.account_account_id_seq'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_isolated(bigint, int, numeric, text, int, bigint)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.create_book(int, text)'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_fund(int, int)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.settle_instrument(int, numeric)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_system_accounts(int, text)')
 	   ) AS p(part, privileges, object_kind, object_name)
@@ -175,7 +185,7 @@ AS $function$
 DECLARE
 	-- what says nothing of anybody, and is for all to read
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_change', 'margin_tier',
-		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'open_interest', 'risk_limit',
+		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'fund_history', 'fund_movement', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
 		'account_risk', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'pending_margin', 'negative_balance_report'];
 	-- those whose debt the policies let through

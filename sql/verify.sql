@@ -24,7 +24,8 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
+	  FROM unnest(ARRAY['relayed_event', 'event_cursor',
+						'account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
 						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'reversal', 'settlement',
 						'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging', 'freeze', 'debt', 'instalment', 'repayment', 'waiver', 'bust', 'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
 						'seal', 'seal_range', 'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause']) AS t(name)
@@ -40,6 +41,8 @@ BEGIN
 	RETURN QUERY SELECT c.* FROM risk.check_trades(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_suspense(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_accounts(verify.book_id) c;
+	RETURN QUERY SELECT c.* FROM risk.check_events(verify.book_id) c;
+	RETURN QUERY SELECT c.* FROM risk.check_funds(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_seals(verify.book_id) c;
 	RETURN QUERY SELECT c.* FROM risk.check_checkpoints(verify.book_id) c;
 

@@ -20,7 +20,7 @@ DECLARE
 	-- the last instant of which trades went, all before it
 	opening_at timestamptz := (SELECT max(k.before) FROM ledger.checkpoint k)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond';
 BEGIN
-	-- A fee is what the trade says.  What could not be paid of the fees of an
+	-- A fee is what the trade says, and the fund's part of it what a policy says.  What could not be paid of the fees of an
 	-- account comes back to it in one entry, for the last of these trades.
 	RETURN QUERY
 	SELECT 'trade_fees', coalesce(max(v.n), 0), max(v.offender)
@@ -36,10 +36,24 @@ BEGIN
 							SELECT e.book_id, e.cause, e.account_id, 0, e.amount
 							  FROM ledger.entry e
 							  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
-							 WHERE e.kind = 'trade_fee' AND a.kind <> 'fee'
+							 WHERE e.kind = 'trade_fee' AND a.kind NOT IN ('fee', 'insurance_fund')
 							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)) u
 					 GROUP BY u.book_id, u.trade_id, u.account_id
 					HAVING sum(u.due) <> sum(u.found)
+					UNION ALL
+					SELECT e.book_id, e.cause, e.account_id, format('%s of the fee went to the fund, by no policy', e.amount)
+					  FROM (SELECT e.book_id, e.cause, e.account_id, sum(e.amount) AS amount, max(e.posted_at) AS posted_at
+							  FROM ledger.entry e
+							  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+							 WHERE e.kind = 'trade_fee' AND a.kind = 'insurance_fund'
+							   AND (check_trades.book_id IS NULL OR e.book_id = check_trades.book_id)
+							 GROUP BY e.book_id, e.cause, e.account_id) e
+					  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+					  JOIN ledger.asset s ON s.asset_code = a.asset_code
+					  LEFT JOIN ledger.trade t ON t.book_id = e.book_id AND t.trade_id = e.cause
+					 WHERE NOT EXISTS (SELECT FROM ledger.policy p
+										WHERE p.effective_at <= e.posted_at AND e.amount > 0
+										  AND e.amount = trunc(t.fee * p.trading_fee_to_fund, s.scale))
 					UNION ALL
 					SELECT e.book_id, e.cause, e.account_id, format('%s of its fees came back', e.amount)
 					  FROM ledger.entry e
@@ -235,6 +249,15 @@ BEGIN
 					  JOIN ledger.entry e ON e.book_id = r.book_id AND e.account_id = r.account_id
 										 AND e.kind = 'reset' AND e.cause = r.reset_id
 					 WHERE r.account_id > 0 AND e.balance_after <> r.balance_after
+					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
+					UNION ALL
+					-- the payer is what the stage says; of an instrument's fund, it is that instrument
+					SELECT r.book_id, r.reset_id, r.account_id, format('account %s paid in stage %s', r.payer_account, r.stage)
+					  FROM ledger.reset r
+					  LEFT JOIN ledger.account a ON a.book_id = r.book_id AND a.account_id = r.payer_account
+					  LEFT JOIN ledger.policy p ON p.policy_code = r.policy_code AND p.version = r.policy_version
+					 WHERE (a.kind = CASE r.stage WHEN 'fund' THEN 'insurance_fund' ELSE r.stage END AND a.asset_code = r.asset_code
+							AND (a.fund_instrument_id IS NULL OR a.fund_instrument_id = r.instrument_id AND p.fund_scope = 'instrument')) IS NOT TRUE
 					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
 					UNION ALL
 					-- a reset says what its shortfall says

@@ -7,6 +7,7 @@
 #include "fmgr.h"
 
 #include "decimal.h"
+#include "worker.h"
 
 #if PG_VERSION_NUM >= 180000
 PG_MODULE_MAGIC_EXT(.name = "risk_ext", .version = RISK_EXT_VERSION);
@@ -20,4 +21,5 @@ void
 _PG_init(void)
 {
 	decimal_check_format();
+	worker_init();
 }

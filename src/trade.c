@@ -29,6 +29,7 @@
 #include "isolated.h"
 #include "margin.h"
 #include "posting.h"
+#include "trading_fee.h"
 
 PG_FUNCTION_INFO_V1(risk_post_trades);
 
@@ -59,6 +60,7 @@ typedef struct TradedInstrument
 	char	   *state;
 	LedgerAccount *clearing;
 	LedgerAccount *fee;
+	LedgerAccount *fund;		/* NULL: it gets no part of a fee */
 
 	TimestampTz last_funding_at;	/* in any book; DT_NOBEGIN: never */
 	TimestampTz late_since;		/* the earliest trade before that; else
@@ -117,6 +119,7 @@ typedef struct TradePosting
 	Residue    *residues;		/* room for two of each trade */
 	int			nresidues;
 	FundingPayments payments;	/* of late trades */
+	List	   *fee_shares;		/* see trading_fee.c */
 } TradePosting;
 
 static const LedgerStatement read_instruments = {
@@ -269,15 +272,20 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		instrument->late_since = DT_NOEND;
 		instrument->enforces_limits = result_bool(row, 6);
 		instrument->state = result_text(row, 7);
+		instrument->fund = NULL;
 	}
 	for (int i = 0; i < n; i++)
 	{
 		instrument = hash_search(tp->instruments, &trades[i]->instrument_id, HASH_FIND, NULL);
 		if (instrument != NULL && trades[i]->executed_at < instrument->last_funding_at)
 			instrument->late_since = Min(instrument->late_since, trades[i]->executed_at);
+		if (instrument != NULL && instrument->fund == NULL &&
+			decimal_sign(trading_fee_to_fund(tp->wiring, &tp->fee_shares,
+											 posting_account(tp->posting, trades[i]->account_id), trades[i]->fee)) > 0)
+			instrument->fund = posting_system_account(tp->posting, ACCOUNT_INSURANCE_FUND, instrument->settle_asset);
 	}
 
-	system = palloc(sizeof(LedgerAccount *) * Max(unique * 3, 1));
+	system = palloc(sizeof(LedgerAccount *) * Max(unique * 4, 1));
 	hash_seq_init(&scan, tp->instruments);
 	while ((instrument = hash_seq_search(&scan)) != NULL)
 	{
@@ -285,6 +293,8 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		instrument->fee = posting_system_account(tp->posting, ACCOUNT_FEE, instrument->settle_asset);
 		system[nsystem++] = instrument->clearing;
 		system[nsystem++] = instrument->fee;
+		if (instrument->fund != NULL)
+			system[nsystem++] = instrument->fund;
 		if (instrument->late_since == DT_NOEND)
 			continue;
 		instrument->funding = posting_system_account(tp->posting, ACCOUNT_FUNDING, instrument->settle_asset);
@@ -554,11 +564,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	if (parent != NULL && change.realized == NULL)
 		open_isolated(tp, trade, instrument, &isolated, contract_notional(instrument->kind, qty, trade->price,
 																		  instrument->multiplier));
-	if (decimal_sign(trade->fee) != 0)
-	{
-		posting_post(tp->posting, account, decimal_negate(trade->fee), "trade_fee", trade->trade_id, trade->executed_at);
-		posting_post(tp->posting, instrument->fee, trade->fee, "trade_fee", trade->trade_id, trade->executed_at);
-	}
+	trading_fee_post(tp->wiring, tp->posting, &tp->fee_shares,
+					 &(TradingFee) {trade->trade_id, trade->executed_at, trade->fee, account, instrument->fee, instrument->fund});
 	if (parent != NULL && change.realized != NULL)
 	{
 		write_changed_positions(tp);

@@ -75,6 +75,11 @@ static const LedgerStatement read_open_debt = {
 	2, {INT4OID, INT8OID}
 };
 
+static const LedgerStatement read_on_suspense = {
+	"SELECT o.asset_code, count(*), sum(o.remaining) FROM {open_shortfall} o WHERE o.book_id = $1 GROUP BY o.asset_code",
+	1, {INT4OID}
+};
+
 static const LedgerStatement insert_transfers = {
 	"INSERT INTO {transfer} (book_id, transfer_id, from_account, to_account, amount, kind,"
 	"  idempotency_key, effective_at) OVERRIDING SYSTEM VALUE"
@@ -385,23 +390,71 @@ open_system_accounts(Posting *posting, TransferEnd *ends, int n)
 		posting_pass_gate(posting, gated, ngated);
 }
 
+/* Who takes money from a fund has passed the gate, as who opens a shortfall has to: what is read stays so. */
+static List *
+read_open_shortfalls(Wiring *wiring, int32 book_id)
+{
+	Datum		values[1] = {Int32GetDatum(book_id)};
+	List	   *result = NIL;
+
+	wiring_read(wiring, &read_on_suspense, values, LEDGER_LATEST);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		OnSuspense *open = palloc(sizeof(OnSuspense));
+
+		*open = (OnSuspense) {
+			result_text(row, 1), result_int64(row, 2), result_numeric(row, 3)
+		};
+		result = lappend(result, open);
+	}
+	return result;
+}
+
+/* The fund may have to pay for what is open; until that is placed nobody takes anything out of it by choice. */
+static void
+check_fund(const Judgement *judgement, TransferRow *transfer, LedgerAccount *fund)
+{
+	ListCell   *lc;
+
+	foreach(lc, judgement->on_suspense)
+	{
+		OnSuspense *open = lfirst(lc);
+
+		if (strcmp(open->asset_code, fund->asset_code) == 0 && raises(transfer, TRANSFER_SHORTFALL_OPEN))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("%s " INT64_FORMAT ": nothing is taken out of the insurance fund, account " INT64_FORMAT " of book %d, while a shortfall is open",
+							table_of(transfer), transfer->transfer_id, fund->account_id, transfer->book_id),
+					 errdetail("It would give %s %s; %s %s stand on suspense, of shortfalls: " INT64_FORMAT ".",
+							   decimal_to_cstring(transfer->amount), fund->asset_code,
+							   decimal_to_cstring(open->amount), open->asset_code, open->shortfalls),
+					 errhint("Let risk.settle() place them first; table open_shortfall has them.")));
+	}
+}
+
 /* read_judgement: nothing where money is taken from no account by choice */
 Judgement
 read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
-	Judgement	judgement = {NULL, NULL};
+	Judgement	judgement = {NULL, NULL, NIL};
 	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
 	int			nids = 0;
+	bool		from_fund = false;
 
 	for (int i = 0; i < n; i++)
 	{
 		LedgerAccount *from = posting_account(posting, transfers[i]->from_account);
 
 		if (from->floor != NULL && entry_class(transfers[i]->kind) == CLASS_CHOICE)
+		{
 			ids[nids++] = from->account_id;
+			from_fund |= from->kind == ACCOUNT_INSURANCE_FUND;
+		}
 	}
 	if (nids == 0)
 		return judgement;
+	if (from_fund)
+		judgement.on_suspense = read_open_shortfalls(wiring, book_id);
 	judgement.requirements = requirements_read(wiring, book_id, ids, nids, !transfers[0]->judged);
 	judgement.collateral = collateral_open(wiring, posting, book_id, ids, nids,
 										   transfers[0]->judged ? COLLATERAL_AS_IT_IS : COLLATERAL_TO_JUDGE);
@@ -424,6 +477,8 @@ check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer
 		requirement = requirement_of_account(judgement->requirements, transfer->from_account);
 	if (requirement == NULL || (requirement->unmarked && !raises(transfer, TRANSFER_NO_MARK)))
 		return;
+	if (from->kind == ACCOUNT_INSURANCE_FUND)
+		check_fund(judgement, transfer, from);
 	holds = requirement->holds;
 	if (transfer->hold_left != NULL)
 		holds = decimal_subtract(holds, transfer->hold_left);

@@ -31,6 +31,7 @@ typedef enum TransferResult
 	TRANSFER_CLOSING,			/* and is paid into */
 	TRANSFER_NO_MARK,			/* what the account needs, nobody knows */
 	TRANSFER_EXCEEDS,			/* what the account can spare */
+	TRANSFER_SHORTFALL_OPEN,	/* that the fund may have to pay for */
 	TRANSFER_RESULTS
 } TransferResult;
 
@@ -62,11 +63,20 @@ typedef struct TransferEnd
 	bool		debited;
 } TransferEnd;
 
+/* What stands on suspense in an asset, of shortfalls that are open. */
+typedef struct OnSuspense
+{
+	char	   *asset_code;
+	int64		shortfalls;
+	Numeric		amount;
+} OnSuspense;
+
 /* What transfers by choice are judged by. */
 typedef struct Judgement
 {
 	Requirements *requirements; /* of the accounts that money is taken from */
 	Collateral *collateral;		/* their margin groups */
+	List	   *on_suspense;	/* of OnSuspense, where money is taken from a fund */
 } Judgement;
 
 extern const KeyedTable keyed_transfers;

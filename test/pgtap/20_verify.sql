@@ -77,6 +77,7 @@ VALUES (2, 21, 1, 'buy', 3, 100, 21), (2, 22, 1, 'sell', 1, 120, 22), (2, 23, 1,
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
 VALUES (2, 21, 1, 'sell', 1, 90, 23), (2, 23, 1, 'buy', 1, 90, 23);
 DO $$ BEGIN PERFORM risk.settle(2); END $$;
+DO $$ BEGIN PERFORM risk.relay_events(); END $$;
 
 -- debts: one paid in part and waived in part, one agreed on
 INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('debtor', '{own,receivable}', 'debt');
@@ -177,6 +178,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE fee = 1', 'account 1'),
 	('trade_fees', 'UPDATE ledger.trade SET fee = 2 WHERE account_id = 2 AND execution_id = 1', 'account 2'),
 	('trade_fees', 'UPDATE ledger.entry SET amount = -amount WHERE kind = ''fee_cut''', 'trade'),
+	('trade_fees', 'UPDATE ledger.entry SET account_id = risk.system_account(1, ''insurance_fund'', ''USDT''), slot = 77 WHERE kind = ''trade_fee'' AND account_id = risk.system_account(1, ''fee'', ''USDT'')', 'went to the fund, by no policy'),
 	('isolated', 'UPDATE ledger.entry SET account_id = 3, seq = 1000 WHERE kind = ''isolated_margin'' AND account_id = 2', 'account 3: trade'),
 	('isolated', 'UPDATE ledger.account SET parent_id = NULL, isolated_instrument_id = NULL WHERE account_id = 5', 'of margin'),
 	('isolated', 'UPDATE ledger.account SET parent_id = 1 WHERE account_id = 5', 'account 2: trade'),
@@ -231,7 +233,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('exchanges', 'DELETE FROM ledger.exchange', 'exchange'),
 	('margin_groups', 'UPDATE ledger.account SET in_group = false WHERE account_id = 7', 'account 7'),
 	('margin_groups', 'UPDATE ledger.account SET in_group = true WHERE account_id = 5', 'account 5'),
-	('margin_groups', 'UPDATE ledger.policy SET collateral_group = true WHERE policy_code = ''electra''', 'account 1: in_group is f'),
+	('margin_groups', 'UPDATE ledger.policy SET collateral_group = true WHERE policy_code = ''default''', 'account 1: in_group is f'),
 	('quantity', 'UPDATE ledger.position SET qty = qty + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
 	('quantity', 'UPDATE ledger.position SET trades = trades + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
 	('quantity', 'DELETE FROM ledger.position WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
@@ -284,6 +286,10 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('sealed_entries', 'UPDATE ledger.entry SET effective_at = effective_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
+	('fund_history', 'UPDATE ledger.entry SET kind = ''fold'' WHERE kind = ''reset'' AND book_id = 1', 'book 1, fund'),
+	('relayed_events', 'DELETE FROM ledger.relayed_event WHERE book_id = 1 AND place = 1', 'book 1, place 2: the one before it is missing'),
+	('relayed_events', 'DELETE FROM ledger.event WHERE event_id = (SELECT d.event_id FROM ledger.relayed_event d WHERE d.book_id = 1 AND d.place = 1)', 'book 1, place 1: event'),
+	('relayed_events', 'INSERT INTO ledger.event_cursor (book_id, consumer, place) VALUES (1, ''desk'', 1000)', 'book 1, consumer "desk": place 1000 is beyond the last'),
 	('checkpoints', 'INSERT INTO ledger.checkpoint VALUES (1, 1, ''2000-01-01'', ''2000-01-03'', NULL, NULL, 0, NULL, 0, NULL, ''{}'', '''', ''nobody'')', 'book 1, checkpoint 1: its event is missing'),
 	('checkpoints', 'INSERT INTO ledger.checkpoint_balance VALUES (1, 0, 2, 1, 1, ''2000-01-01'', 5, NULL, NULL)', 'book 1, checkpoint 1: missing, rows of it are there'),
 	('margin_scales', 'INSERT INTO ledger.margin_scale (instrument_id, effective_at, scale, volatility, reference_volatility, min_scale, max_scale, step) VALUES (1, ''2030-01-01'', 1.2, 0.0011, 0.001, 1, 3, 0.1)', 'instrument 1'),
