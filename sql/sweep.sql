@@ -249,33 +249,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep(int, int) IS
-	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: CALL risk.sweep_all() commits after each account.';
-
--- No SECURITY DEFINER and no settings: PostgreSQL lets neither commit.
-CREATE PROCEDURE risk.sweep_all(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
-LANGUAGE plpgsql
-AS $procedure$
-DECLARE
-	books int[];
-	accounts bigint[];
-BEGIN
-	PERFORM risk.trigger_stop_orders(sweep_all.instrument_id);
-	COMMIT;
-	PERFORM risk.reband();
-	COMMIT;
-	SELECT pg_catalog.array_agg(o.book_id ORDER BY o.place), pg_catalog.array_agg(o.account_id ORDER BY o.place) INTO books, accounts
-	  FROM risk.sweep_order(sweep_all.instrument_id, sweep_all.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
-	FOR i IN 1 .. coalesce(pg_catalog.cardinality(books), 0) LOOP
-		PERFORM risk.sweep_account(books[i], accounts[i]);
-		COMMIT;
-	END LOOP;
-END
-$procedure$;
-COMMENT ON PROCEDURE risk.sweep_all(int, int) IS
-	'Does what risk.sweep() does, and commits after each account: for cron or a worker. It can be cancelled at any time, what was done stays done. Outside of a transaction.';
+	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
 
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
 	risk.due_accounts(int), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
 FROM PUBLIC;
-REVOKE ALL ON PROCEDURE risk.sweep_all(int, int) FROM PUBLIC;
