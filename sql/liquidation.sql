@@ -124,6 +124,12 @@ AS 'MODULE_PATHNAME', 'risk_take_part';
 COMMENT ON FUNCTION risk.take_part(int, bigint, int, numeric, numeric, numeric, numeric) IS
 	'The liquidity account takes a part of a position, signed as the account holds it, at that price; returns the number of the execution. A part of a liquidation.';
 
+CREATE FUNCTION risk.close_insolvent(book_id int, account_id bigint) RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'risk_close_insolvent';
+COMMENT ON FUNCTION risk.close_insolvent(int, bigint) IS
+	'Without equity: the liquidity account takes every position of a trader at the mark, and others pay the shortfall, as at the end of a transaction that leaves the balance below its floor. Nothing happens while the equity reaches the floor. A part of a liquidation.';
+
 CREATE FUNCTION risk.charge_liquidation(
 	book_id int, account_id bigint, liquidation_id bigint, kind text, to_fund numeric, to_liquidity numeric, to_fee numeric)
 RETURNS void
@@ -240,6 +246,10 @@ DECLARE
 	left_over numeric := 0;
 	level numeric;
 	ended text;
+	last_takeover bigint;
+	maintenances jsonb;
+	taken int;
+	insolvent boolean := false;
 BEGIN
 	SELECT a.owner_id, a.asset_code, s.scale, ('1e-' || s.scale)::numeric AS unit, y.*, 100 + y.liquidation_buffer AS stop_level INTO rules
 	  FROM ledger.account a
@@ -285,6 +295,31 @@ BEGIN
 			 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
 		END IF;
 		EXIT WHEN NOT state.has_position OR n > 0 AND state.equity * 100 > state.requirement * rules.stop_level;
+
+		-- Without equity there are no steps: all is taken over at once, so that
+		-- who pays knows what the loss was made of.
+		IF state.own_equity < 0 AND NOT state.in_group THEN
+			SELECT coalesce(max(t.takeover_id), 0) INTO last_takeover
+			  FROM ledger.takeover t WHERE t.book_id = liquidate.book_id;
+			SELECT jsonb_object_agg(v.instrument_id, v.maintenance_margin) INTO maintenances
+			  FROM ledger.position_value v
+			 WHERE v.book_id = liquidate.book_id AND v.account_id = liquidate.account_id;
+			PERFORM risk.close_insolvent(liquidate.book_id, liquidate.account_id);
+			INSERT INTO ledger.liquidation_step (book_id, liquidation_id, step, instrument_id, execution_id, qty_before, qty, price, mark_price,
+				bankruptcy_price, maintenance_before, maintenance_after, fee_owed, fee, level_before, level_after)
+			SELECT t.book_id, number, n + row_number() OVER (ORDER BY t.takeover_id), t.instrument_id, t.execution_id, t.qty, t.qty, t.price, t.mark_price,
+				   t.bankruptcy_price, trim_scale((maintenances ->> t.instrument_id::text)::numeric), 0, 0, 0, state.level, NULL
+			  FROM ledger.takeover t
+			 WHERE t.book_id = liquidate.book_id AND t.takeover_id > last_takeover AND t.account_id = liquidate.account_id;
+			GET DIAGNOSTICS taken = ROW_COUNT;
+			n := n + taken;
+			insolvent := taken > 0;
+			IF insolvent THEN
+				state.has_position := false;
+				state.balance := 0;
+				EXIT;
+			END IF;
+		END IF;
 
 		-- the position with the largest maintenance first, one step each time
 		SELECT v.instrument_id, v.qty, v.notional, v.maintenance_margin, v.mark_price, v.liquidation_fee_rate, p.bankruptcy_price,
@@ -353,8 +388,8 @@ BEGIN
 	END IF;
 
 	UPDATE ledger.liquidation l
-	   SET ended_at = clock_timestamp(), outcome = ended, surplus = left_over, cancelled_orders = coalesce(jsonb_array_length(orders), 0),
-		   equity_after = coalesce(r.group_equity, r.equity), requirement_after = coalesce(r.group_requirement, r.liquidation_requirement),
+	   SET ended_at = clock_timestamp(), outcome = ended, steps = n, surplus = left_over, cancelled_orders = coalesce(jsonb_array_length(orders), 0),
+		   equity_after = CASE WHEN insolvent THEN state.equity ELSE coalesce(r.group_equity, r.equity) END, requirement_after = coalesce(r.group_requirement, r.liquidation_requirement),
 		   level_after = coalesce(r.group_level, r.margin_level)
 	  FROM ledger.account_risk r
 	 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number
@@ -402,7 +437,7 @@ COMMENT ON FUNCTION risk.charge_liquidation_fee(int, bigint, numeric) IS
 	'Charges a part of the fee of a liquidation and splits it as the policy says: shares rounded down, the rest to the venue.';
 
 REVOKE ALL ON FUNCTION
-	risk.create_liquidation_tables(), risk.take_part(int, bigint, int, numeric, numeric, numeric, numeric),
+	risk.create_liquidation_tables(), risk.take_part(int, bigint, int, numeric, numeric, numeric, numeric), risk.close_insolvent(int, bigint),
 	risk.charge_liquidation(int, bigint, bigint, text, numeric, numeric, numeric), risk.next_step(int, bigint, int),
 	risk.liquidate(int, bigint), risk.charge_liquidation_fee(int, bigint, numeric)
 FROM PUBLIC;

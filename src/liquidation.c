@@ -15,8 +15,10 @@
 
 #include "posting.h"
 #include "takeover.h"
+#include "waterfall.h"
 
 PG_FUNCTION_INFO_V1(risk_take_part);
+PG_FUNCTION_INFO_V1(risk_close_insolvent);
 PG_FUNCTION_INFO_V1(risk_charge_liquidation);
 
 /* The account itself, locked; the caller has locked it already. */
@@ -79,6 +81,22 @@ risk_take_part(PG_FUNCTION_ARGS)
 	takeover_record(wiring, book_id, &takeover, 1);
 	wiring_leave(wiring);
 	PG_RETURN_INT64(takeover.execution_id);
+}
+
+/*
+ * risk.close_insolvent(book_id, account_id)
+ *		See waterfall_close_insolvent().
+ */
+Datum
+risk_close_insolvent(PG_FUNCTION_ARGS)
+{
+	int32		book_id = PG_GETARG_INT32(0);
+	Wiring	   *wiring = wiring_enter_ledger();
+	LedgerAccount *account = open_account(posting_begin(wiring, book_id), book_id, PG_GETARG_INT64(1));
+
+	waterfall_close_insolvent(wiring, book_id, account->account_id);
+	wiring_leave(wiring);
+	PG_RETURN_VOID();
 }
 
 /*

@@ -14,6 +14,7 @@ typedef struct Deficit
 {
 	int64		account_id;
 	LedgerAccount *account;
+	bool		insolvent;		/* judged by its equity, whatever its balance is */
 
 	char	  **stages;			/* of its policy, ended by NULL */
 	int			policy_version;

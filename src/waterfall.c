@@ -225,7 +225,7 @@ pay_from_own(Waterfall *waterfall, int *ntaken)
 		int			n;
 		OpenPosition *positions = valuation_of_account(valuation, deficit->account_id, &n);
 
-		if (decimal_sign(due) <= 0 || n == 0)
+		if ((decimal_sign(due) <= 0 && !deficit->insolvent) || n == 0)
 			continue;
 		for (int p = 0; p < n; p++)
 			unrealized = decimal_add(unrealized, positions[p].unrealized_pnl);
@@ -375,6 +375,20 @@ settle_accounts(Wiring *wiring, int32 book_id, Deficit *deficits, int n)
 	if (ntaken > 0)
 		takeover_judge_capacity(wiring, book_id, taken, ntaken);
 	takeover_record(wiring, book_id, taken, ntaken);
+}
+
+/*
+ * waterfall_close_insolvent
+ *		What the commit would do with a trader whose equity is below its floor
+ *		once its balance was: every position is taken over, and who pays for the
+ *		shortfall is settled.  Nothing happens while the equity reaches the floor.
+ */
+void
+waterfall_close_insolvent(Wiring *wiring, int32 book_id, int64 account_id)
+{
+	Deficit		deficit = {.account_id = account_id, .insolvent = true};
+
+	settle_accounts(wiring, book_id, &deficit, 1);
 }
 
 /*

@@ -8,5 +8,6 @@
 #include "wiring.h"
 
 extern void waterfall_settle(Wiring *wiring, int32 book_id);
+extern void waterfall_close_insolvent(Wiring *wiring, int32 book_id, int64 account_id);
 
 #endif							/* RISK_WATERFALL_H */
