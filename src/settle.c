@@ -328,7 +328,7 @@ fund_may_pay(Settling *settling, OpenShortfall *shortfall, Numeric has)
 	FundPayments payments = {settling->wiring, settling->book_id, NIL};
 
 	return fund_limit(&payments, &shortfall->caps, shortfall->policy_code, shortfall->asset_code,
-					  shortfall->owner_id, shortfall->account_id, shortfall->paid_by_fund, has);
+					  shortfall->scale, shortfall->owner_id, shortfall->account_id, shortfall->paid_by_fund, has);
 }
 
 /* The stages of one shortfall, as far as they can be gone through now. */
