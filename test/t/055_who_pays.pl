@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $books = $ENV{RISK_BOOKS} // 100;
+my $books = $ENV{RISK_BOOKS} // 150;
 my $first_seed = $ENV{RISK_SEED} // 1;
 my $per_batch = 50;
 
@@ -57,7 +57,7 @@ CREATE PROCEDURE drawn.policies(n int) LANGUAGE sql AS $$
 		   drawn.pick(NULL, NULL, '50', '150.25')::numeric,
 		   CASE i % 3 WHEN 0 THEN 'debt' ELSE 'none' END, drawn.pick('account', 'owner'), random() < 0.5, drawn.pick('fund', 'trader'),
 		   drawn.pick('bitmex', 'coinex', 'pnl_equity'), drawn.pick('profit', 'maintenance', 'equity'),
-		   drawn.pick(NULL, '0.2', '0.05')::numeric, drawn.pick('claims', 'open_interest'), drawn.pick('instrument', 'asset', 'book')
+		   drawn.pick(NULL, NULL, '0.3', '0.05')::numeric, drawn.pick('claims', 'open_interest'), drawn.pick('instrument', 'asset', 'book')
 	  FROM generate_series(1, n) i
 $$;
 
@@ -68,8 +68,9 @@ CREATE TABLE drawn.worth (moment text, book_id int, account_id bigint, kind text
 CREATE TABLE drawn.claim (book_id int, shortfall_id bigint, account_id bigint, claim numeric, PRIMARY KEY (book_id, shortfall_id, account_id));
 CREATE TABLE drawn.execution (book_id int, number int, instrument_id int, one bigint, other bigint, qty numeric, price numeric);
 CREATE TABLE drawn.held (book_id int, account_id bigint, instrument_id int, qty numeric);
--- what there was before the crash
-CREATE TABLE drawn.already (reset_id bigint, payment_id bigint, deleveraging_id bigint);
+-- what there was before the crash, and, of resets, before the settlement: that
+-- can take the liquidity account below its floor
+CREATE TABLE drawn.already (reset_id bigint, payment_id bigint, deleveraging_id bigint, settling bigint);
 CREATE TABLE drawn.refused (book_id int, accounts bigint[], code text, message text);
 
 -- Balance, profit that is not realised, and what rounding left on clearing.
@@ -217,6 +218,8 @@ END
 $$;
 
 CREATE PROCEDURE drawn.crash(books int) LANGUAGE plpgsql AS $$
+DECLARE
+	part float8;
 BEGIN
 	UPDATE ledger.mark_price m SET price = i.crash FROM drawn.instrument i WHERE i.instrument_id = m.instrument_id;
 	INSERT INTO drawn.already
@@ -225,10 +228,12 @@ BEGIN
 	CALL drawn.change_policies();
 	CALL drawn.remember('crash');
 	FOR book IN 2 .. books + 1 LOOP
-		PERFORM drawn.close(book, (SELECT array_agg(account_id) FROM ledger.account WHERE book_id = book AND account_id > 0 AND random() < 0.6));
+		part := drawn.pick('0.2', '0.4', '0.6');
+		PERFORM drawn.close(book, (SELECT array_agg(account_id) FROM ledger.account WHERE book_id = book AND account_id > 0 AND random() < part));
 		COMMIT;
 	END LOOP;
 	CALL drawn.remember('reset');
+	UPDATE drawn.already SET settling = coalesce((SELECT max(r.reset_id) FROM ledger.reset r), 0);
 	INSERT INTO drawn.claim
 	SELECT o.book_id, o.shortfall_id, c.account_id, c.claim
 	  FROM ledger.open_shortfall o, LATERAL risk.loss_claims(o.book_id, o.shortfall_id) c;
@@ -249,10 +254,11 @@ my $paid = q(
 		   p.stages, p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day,
 		   p.fund_cap_per_event IS NULL AND p.fund_cap_per_owner IS NULL AND p.fund_cap_per_day IS NULL AS uncapped
 	  FROM (SELECT book_id, shortfall_id, period, payer_account AS payer, stage, amount, false AS later, reset_id AS id,
-				   reset_id > (SELECT reset_id FROM drawn.already) AS in_crash FROM ledger.reset
+				   reset_id > (SELECT reset_id FROM drawn.already) AS in_crash,
+				   CASE WHEN reset_id > (SELECT settling FROM drawn.already) THEN 'settle' ELSE 'reset' END AS moment FROM ledger.reset
 			UNION ALL
 			SELECT book_id, shortfall_id, period, account_id, stage, amount, true, payment_id,
-				   payment_id > (SELECT payment_id FROM drawn.already) FROM ledger.shortfall_payment) x
+				   payment_id > (SELECT payment_id FROM drawn.already), 'settle' FROM ledger.shortfall_payment) x
 	  JOIN ledger.shortfall s USING (book_id, shortfall_id)
 	  JOIN ledger.policy p ON p.policy_code = s.policy_code AND p.version = s.policy_version);
 
@@ -303,7 +309,7 @@ my @properties = (
 		SELECT y.book_id, y.shortfall_id, y.stages, y.later, y.market, sum(y.amount) FILTER (WHERE y.stage = 'fund'), w.worth
 		  FROM ($paid) y
 		  JOIN ledger.account a ON a.book_id = y.book_id AND a.kind = 'insurance_fund' AND a.asset_code = y.asset_code AND a.fund_instrument_id IS NULL
-		  JOIN drawn.worth w ON w.book_id = y.book_id AND w.account_id = a.account_id AND w.moment = CASE WHEN y.later THEN 'settle' ELSE 'reset' END
+		  JOIN drawn.worth w ON w.book_id = y.book_id AND w.account_id = a.account_id AND w.moment = y.moment
 		 WHERE y.in_crash AND y.uncapped
 		   AND array_position(y.stages, 'fund', CASE WHEN y.later THEN array_position(y.stages, 'suspense') ELSE 1 END)
 			   < CASE WHEN y.later THEN 99 ELSE coalesce(array_position(y.stages, 'suspense'), 99) END
@@ -316,7 +322,7 @@ my @properties = (
 		SELECT y.book_id, y.shortfall_id, y.market, sum(y.amount) FILTER (WHERE y.stage = 'fund'), w.worth
 		  FROM ($paid) y
 		  JOIN ledger.account a ON a.book_id = y.book_id AND a.kind = 'insurance_fund' AND a.asset_code = y.asset_code AND a.fund_instrument_id IS NULL
-		  JOIN drawn.worth w ON w.book_id = y.book_id AND w.account_id = a.account_id AND w.moment = 'reset'
+		  JOIN drawn.worth w ON w.book_id = y.book_id AND w.account_id = a.account_id AND w.moment = y.moment
 		 WHERE NOT y.later AND 'fund_if_whole' = ANY (y.stages)
 		 GROUP BY y.book_id, y.shortfall_id, y.market, y.uncapped, y.in_crash, w.worth
 		HAVING sum(y.amount) FILTER (WHERE y.stage = 'fund') <> y.market
@@ -341,9 +347,9 @@ my @properties = (
 		  FROM drawn.worth a JOIN drawn.worth b USING (book_id, account_id)
 		 CROSS JOIN LATERAL (SELECT coalesce(sum(amount) FILTER (WHERE r.account_id = a.account_id), 0) AS received,
 									coalesce(sum(amount) FILTER (WHERE r.payer_account = a.account_id), 0) AS paid
-							   FROM ledger.reset r, drawn.already l WHERE r.book_id = a.book_id AND r.reset_id > l.reset_id) r
+							   FROM ledger.reset r, drawn.already l WHERE r.book_id = a.book_id AND r.reset_id > l.reset_id AND r.reset_id <= l.settling) r
 		 WHERE a.moment = 'crash' AND b.moment = 'reset' AND b.worth - a.worth <> r.received - r.paid),
-	  q(UPDATE ledger.reset SET amount = amount + 0.000001 WHERE reset_id = (SELECT max(reset_id) FROM ledger.reset)) ],
+	  q(UPDATE ledger.reset SET amount = amount + 0.000001 WHERE reset_id = (SELECT settling FROM drawn.already)) ],
 	[ 'so does the settlement', q(
 		SELECT a.book_id, a.kind, a.account_id, b.worth - a.worth AS change, y.rows
 		  FROM drawn.worth a JOIN drawn.worth b USING (book_id, account_id)
@@ -351,11 +357,13 @@ my @properties = (
 			SELECT CASE WHEN a.kind = 'suspense' THEN (SELECT coalesce(sum(amount), 0) FROM ledger.shortfall_payment y WHERE y.book_id = a.book_id AND y.payment_id > l.payment_id)
 						ELSE 0 END
 				   - (SELECT coalesce(sum(amount), 0) FROM ledger.shortfall_payment y WHERE y.book_id = a.book_id AND y.account_id = a.account_id AND y.payment_id > l.payment_id)
+				   + (SELECT coalesce(sum(CASE a.account_id WHEN r.account_id THEN r.amount ELSE -r.amount END), 0) FROM ledger.reset r
+					   WHERE r.book_id = a.book_id AND a.account_id IN (r.account_id, r.payer_account) AND r.reset_id > l.settling)
 				   + (SELECT coalesce(sum(CASE a.account_id WHEN d.liquidity_account THEN d.gain ELSE -d.gain END), 0) FROM ledger.deleveraging d
 					   WHERE d.book_id = a.book_id AND a.account_id IN (d.account_id, d.liquidity_account) AND d.deleveraging_id > l.deleveraging_id) AS rows
 			  FROM drawn.already l) y
 		 WHERE a.moment = 'reset' AND b.moment = 'settle' AND b.worth - a.worth <> y.rows),
-	  q(UPDATE ledger.deleveraging SET gain = gain + 0.000001 WHERE deleveraging_id = (SELECT max(deleveraging_id) FROM ledger.deleveraging)) ],
+	  q(UPDATE ledger.shortfall_payment SET amount = amount + 0.000001 WHERE payment_id = (SELECT max(payment_id) FROM ledger.shortfall_payment)) ],
 	[ 'all together are worth what they were', q(
 		SELECT a.book_id, sum(a.worth), sum(b.worth), sum(c.worth)
 		  FROM drawn.worth a JOIN drawn.worth b USING (book_id, account_id) JOIN drawn.worth c USING (book_id, account_id)
