@@ -63,9 +63,13 @@ AS 'MODULE_PATHNAME', 'risk_reband_accounts';
 COMMENT ON FUNCTION risk.reband_accounts(int, bigint[], boolean) IS
 	'Reckons the triggers of these accounts anew and returns how many accounts it were. With wait it waits for those that another transaction has locked, without it leaves them out.';
 
+-- Statements over views look dear to the planner and touch few rows: compiling
+-- them would take longer than running them, so jit is off in what follows.
+
 CREATE FUNCTION risk.reband(max_accounts int DEFAULT 1000) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $function$
 DECLARE
 	change ledger.margin_change;
@@ -137,6 +141,7 @@ CREATE FUNCTION risk.sweep_account(book_id int, account_id bigint)
 RETURNS TABLE (result text, liquidation_id bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $function$
 #variable_conflict use_column
 DECLARE
@@ -232,6 +237,7 @@ CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFA
 RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $function$
 #variable_conflict use_column
 DECLARE
