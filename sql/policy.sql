@@ -128,7 +128,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.trading_fee_to_fund IS 'The part of each trading fee that goes to the insurance fund instead of the fee account, rounded down to the scale of the asset.';
 	COMMENT ON COLUMN ledger.policy.surplus_to IS 'Whose it is when a liquidation closes better than the bankruptcy price: fund or trader.';
 	COMMENT ON COLUMN ledger.policy.fund_scope IS 'shared: the insurance fund of the asset pays; instrument: first the fund of the instrument that caused the loss, where there is one, and the shared one for the rest.';
-	COMMENT ON COLUMN ledger.policy.fund_cap_per_event IS 'The most that the fund pays for one shortfall, in the asset; NULL: no cap. What a cap cuts goes on to the next stage.';
+	COMMENT ON COLUMN ledger.policy.fund_cap_per_event IS 'The most that the fund pays for one shortfall, in the asset; NULL: no cap. What a cap cuts goes on to the next stage. Of any cap with more digits than the asset the fund pays whole units, rounded down.';
 	COMMENT ON COLUMN ledger.policy.fund_cap_per_owner IS 'The most that the fund pays for one owner in one UTC day; NULL: no cap. An account without an owner is its own.';
 	COMMENT ON COLUMN ledger.policy.fund_cap_per_day IS 'The most that the fund pays for accounts of this policy in one UTC day; NULL: no cap.';
 	COMMENT ON COLUMN ledger.policy.recourse IS 'none: what others paid is not asked back; debt: every unit of it is owed, see ledger.debt.';

@@ -85,9 +85,14 @@ limit(Numeric amount, Numeric cap, Numeric used)
 	return decimal_min(amount, decimal_max(decimal_subtract(cap, used), decimal_from_int64(0)));
 }
 
-/* fund_limit: what the caps leave of an amount that the fund would pay; paid_before: for the same shortfall */
+/*
+ * fund_limit
+ *		What the caps leave of an amount that the fund would pay, in whole units
+ *		of the scale: a cap may have more digits than the asset, and is rounded
+ *		down.  paid_before: for the same shortfall.
+ */
 Numeric
-fund_limit(FundPayments *payments, const FundCaps *caps, const char *policy_code, const char *asset_code,
+fund_limit(FundPayments *payments, const FundCaps *caps, const char *policy_code, const char *asset_code, int scale,
 		   const char *owner_id, int64 account_id, Numeric paid_before, Numeric amount)
 {
 	if (caps->per_event != NULL)
@@ -96,7 +101,7 @@ fund_limit(FundPayments *payments, const FundCaps *caps, const char *policy_code
 		amount = limit(amount, caps->per_owner, use_of_owner(payments, asset_code, owner_id, account_id)->amount);
 	if (caps->per_day != NULL)
 		amount = limit(amount, caps->per_day, use_of(payments, asset_code, "policy", policy_code)->amount);
-	return amount;
+	return decimal_scale(amount) > scale ? decimal_round(amount, scale, DECIMAL_DOWN) : amount;
 }
 
 /* fund_pays: count a payment that is decided, for those that come after it in this transaction */

@@ -25,7 +25,7 @@ typedef struct FundPayments
 } FundPayments;
 
 extern Numeric fund_limit(FundPayments *payments, const FundCaps *caps, const char *policy_code,
-						  const char *asset_code, const char *owner_id, int64 account_id,
+						  const char *asset_code, int scale, const char *owner_id, int64 account_id,
 						  Numeric paid_before, Numeric amount);
 extern void fund_pays(FundPayments *payments, const char *policy_code, const char *asset_code,
 					  const char *owner_id, int64 account_id, Numeric amount);

@@ -59,7 +59,9 @@ static const LedgerStatement read_open_shortfalls = {
 	" p.adl_formula, p.adl_guard, p.adl_max_distance,"
 	" p.policy_code, p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day,"
 	" coalesce((SELECT sum(r.amount) FROM {reset} r"
-	"  WHERE r.book_id = $1 AND r.shortfall_id = o.shortfall_id AND r.stage = 'fund'), 0),"
+	"  WHERE r.book_id = $1 AND r.shortfall_id = o.shortfall_id AND r.stage = 'fund'), 0)"
+	" + coalesce((SELECT sum(y.amount) FROM {shortfall_payment} y"
+	"  WHERE y.book_id = $1 AND y.shortfall_id = o.shortfall_id AND y.stage = 'fund'), 0),"
 	" CASE WHEN p.fund_scope = 'instrument' THEN coalesce(s.instrument_id, 0) ELSE 0 END"
 	" FROM {open_shortfall} o, LATERAL ("
 	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = o.shortfall_id OFFSET 0) AS s, LATERAL ("
@@ -328,7 +330,7 @@ fund_may_pay(Settling *settling, OpenShortfall *shortfall, Numeric has)
 	FundPayments payments = {settling->wiring, settling->book_id, NIL};
 
 	return fund_limit(&payments, &shortfall->caps, shortfall->policy_code, shortfall->asset_code,
-					  shortfall->owner_id, shortfall->account_id, shortfall->paid_by_fund, has);
+					  shortfall->scale, shortfall->owner_id, shortfall->account_id, shortfall->paid_by_fund, has);
 }
 
 /* The stages of one shortfall, as far as they can be gone through now. */

@@ -267,7 +267,7 @@ funds_can_pay(Waterfall *waterfall, Deficit *deficit, Payer **funds, int n)
 	for (int i = 0; i < n; i++)
 		has = decimal_add(has, fund_has(funds[i]));
 	has = decimal_min(has, deficit->market_due);
-	may = fund_limit(&waterfall->fund, &deficit->caps, account->policy_code, account->asset_code,
+	may = fund_limit(&waterfall->fund, &deficit->caps, account->policy_code, account->asset_code, account->scale,
 					 account->owner_id, account->account_id, decimal_from_int64(0), has);
 	if (decimal_compare(may, has) < 0)
 		deficit->capped = decimal_subtract(has, may);

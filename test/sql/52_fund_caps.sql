@@ -81,7 +81,28 @@ SELECT account_id, shortfall, payers FROM paid WHERE book_id = 526;
 SELECT stage, amount FROM risk.settle(526);
 SELECT scope, subject, amount FROM ledger.fund_use WHERE book_id = 526 ORDER BY scope, subject;
 
--- 5. Nobody writes it but posting
+-- 5. Of a cap with more digits than the asset whole units are paid, rounded
+-- down, in the commit and after it: 40 of 40.5, and never 41
+
+INSERT INTO ledger.asset VALUES ('WHOLE', 0);
+INSERT INTO ledger.policy (policy_code, stages, fund_cap_per_event, fund_cap_per_owner) VALUES
+	('52 fraction', '{own,fund,house}', 40.5, NULL), ('52 fraction later', '{own,suspense,fund,house}', NULL, 40.9);
+SELECT risk.create_book(527, 'whole units');
+INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code)
+VALUES (527, 1, 'WHOLE', '52 fraction'), (527, 2, 'WHOLE', '52 fraction later'), (527, 3, 'WHOLE', 'electra');
+INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (5202, 'B of 52', 'WHOLE');
+INSERT INTO ledger.mark_price (instrument_id, price) VALUES (5202, 100);
+SELECT risk.deposit(3, 1000, 527) AS maker, risk.deposit(risk.system_account(527, 'insurance_fund', 'WHOLE'), 41, 527) AS fund \gset
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id) VALUES
+	(527, 1, 5202, 'buy', 1, 100, 1), (527, 3, 5202, 'sell', 1, 100, 1), (527, 1, 5202, 'sell', 1, 50, 2), (527, 3, 5202, 'buy', 1, 50, 2);
+SELECT account_id, shortfall, payers FROM paid WHERE book_id = 527;
+SELECT risk.deposit(risk.system_account(527, 'insurance_fund', 'WHOLE'), 40, 527) AS fund \gset
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id) VALUES
+	(527, 2, 5202, 'buy', 1, 100, 3), (527, 3, 5202, 'sell', 1, 100, 3), (527, 2, 5202, 'sell', 1, 50, 4), (527, 3, 5202, 'buy', 1, 50, 4);
+SELECT stage, amount FROM risk.settle(527);
+SELECT balance FROM ledger.fund_status WHERE book_id = 527 AND asset_code = 'WHOLE';
+
+-- 6. Nobody writes it but posting
 
 INSERT INTO ledger.fund_use VALUES (521, 'USDT', '2020-01-01', 'owner', 'alice', 1);
 SELECT * FROM risk.verify() WHERE violations > 0;
