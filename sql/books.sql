@@ -19,7 +19,8 @@ BEGIN
 						'receivable', 'funding', 'interbook', 'suspense'])
 		   WITH ORDINALITY AS k(kind, ordinality)
 	 WHERE NOT EXISTS (SELECT FROM ledger.account a
-						WHERE a.book_id = for_book AND a.kind = k.kind AND a.asset_code = for_asset)
+						WHERE a.book_id = for_book AND a.kind = k.kind AND a.asset_code = for_asset
+						  AND a.fund_instrument_id IS NULL)
 	 ORDER BY k.ordinality;
 END
 $function$;
@@ -67,7 +68,7 @@ BEGIN
 	SELECT a.account_id INTO found_id
 	  FROM ledger.account a
 	 WHERE a.book_id = system_account.book_id AND a.kind = system_account.kind
-	   AND a.asset_code = system_account.asset_code AND a.kind <> 'trader';
+	   AND a.asset_code = system_account.asset_code AND a.kind <> 'trader' AND a.fund_instrument_id IS NULL;
 	IF found_id IS NULL THEN
 		RAISE EXCEPTION 'book % has no % account in %', book_id, kind, asset_code
 			USING ERRCODE = '23503',
@@ -78,6 +79,38 @@ END
 $function$;
 COMMENT ON FUNCTION risk.system_account(int, text, text) IS
 	'The number of the book''s own account of a kind and asset. 23503 when there is none.';
+
+CREATE FUNCTION risk.open_fund(book_id int, instrument_id int) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	asset text;
+	made_id bigint;
+BEGIN
+	SELECT i.settle_asset INTO asset FROM ledger.instrument i WHERE i.instrument_id = open_fund.instrument_id;
+	-- The lock on the book makes the number unique.
+	PERFORM FROM ledger.book b WHERE b.book_id = open_fund.book_id FOR UPDATE;
+	IF asset IS NULL OR NOT FOUND THEN
+		RAISE EXCEPTION 'book % cannot have a fund for instrument %', book_id, instrument_id
+			USING ERRCODE = '23503', DETAIL = format('There is no such %s.', CASE WHEN asset IS NULL THEN 'instrument' ELSE 'book' END),
+				  HINT = 'Insert it into ledger.instrument, or make the book with risk.create_book().';
+	END IF;
+	SELECT a.account_id INTO made_id
+	  FROM ledger.account a
+	 WHERE a.book_id = open_fund.book_id AND a.kind = 'insurance_fund' AND a.fund_instrument_id = open_fund.instrument_id
+	   AND a.asset_code = asset;
+	IF made_id IS NULL THEN
+		INSERT INTO ledger.account (book_id, account_id, kind, asset_code, fund_instrument_id)
+		SELECT open_fund.book_id, least(min(a.account_id), 0) - 1, 'insurance_fund', asset, open_fund.instrument_id
+		  FROM ledger.account a WHERE a.book_id = open_fund.book_id AND a.account_id < 0
+		RETURNING account_id INTO made_id;
+	END IF;
+	RETURN made_id;
+END
+$function$;
+COMMENT ON FUNCTION risk.open_fund(int, int) IS
+	'Makes an insurance fund of a book for one instrument, in the asset that it settles in, and returns the number of its account; of one that is there, that. Policies whose fund_scope is instrument have it pay before the shared fund of the asset. 23503 for an unknown book or instrument.';
 
 CREATE FUNCTION risk.asset_of(book_id int, account_id bigint) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -192,6 +225,6 @@ REVOKE ALL ON FUNCTION
 	risk.original_of_key(int, text),
 	risk.book_trade(bigint, int, text, numeric, numeric, bigint, numeric, text, timestamptz, int, text),
 	risk.open_system_accounts(int, text), risk.open_system_accounts(),
-	risk.create_book(int, text), risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint),
+	risk.create_book(int, text), risk.open_fund(int, int), risk.transfer_once(int, bigint, bigint, numeric, text, text, bigint),
 	risk.deposit(bigint, numeric, int, text), risk.withdraw(bigint, numeric, int, text)
 FROM PUBLIC;

@@ -134,26 +134,9 @@ BEGIN
 	   FROM (SELECT b.book_id FROM ledger.book b ORDER BY b.book_id) b,
 			(SELECT s.asset_code FROM ledger.asset s ORDER BY s.asset_code) a;
 
-	INSERT INTO ledger.policy (policy_code, stages, description)
-	SELECT v.policy_code, v.stages, v.description
-	  FROM (VALUES
-		('electra', ARRAY['own', 'fund', 'house'],
-		 'A balance below its floor is reset at once: out of the account''s own profit, then by the insurance fund, then by the house.'),
-		('strict', ARRAY['own', 'reject'],
-		 'Nobody pays for another: what the account cannot cover out of its own profit is refused.')
-		) AS v(policy_code, stages, description)
-	 WHERE NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = v.policy_code);
-
-	-- the same with what is settled after the commit
-	INSERT INTO ledger.policy (policy_code, stages, adl_formula, liquidation_trigger, description)
-	SELECT v.policy_code, v.stages, v.adl_formula, v.liquidation_trigger, v.description
-	  FROM (VALUES
-		('coinex', ARRAY['own', 'fund_if_whole', 'suspense', 'adl', 'fund', 'house'], 'coinex', 'at_or_below',
-		 'The insurance fund pays where it covers the whole loss. Else, with the fund untouched, the position is closed against the highest ranked of the other side; then the fund pays with what it has, then the house.'),
-		('shared_loss', ARRAY['own', 'fund', 'suspense', 'socialise'], 'bitmex', 'below',
-		 'What the insurance fund cannot pay is shared among those who have gained in the instrument.')
-		) AS v(policy_code, stages, adl_formula, liquidation_trigger, description)
-	 WHERE NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = v.policy_code);
+	PERFORM risk.change_policy(s.policy_code, s.rules)
+	   FROM risk.shipped_policies() s
+	  WHERE NOT EXISTS (SELECT FROM ledger.policy p WHERE p.policy_code = s.policy_code);
 
 	-- A rule that the owner took back has a row, and stays taken back.
 	INSERT INTO ledger.transfer_rule (kind, from_kind, to_kind, reason)

@@ -66,7 +66,7 @@ BEGIN
 		share_scope text NOT NULL DEFAULT 'instrument'
 			CHECK (share_scope IN ('instrument', 'asset', 'book')),
 		alert_levels numeric[] NOT NULL DEFAULT '{}'
-			CHECK (array_position(alert_levels, NULL) IS NULL AND coalesce(array_ndims(alert_levels), 1) = 1 AND 0 < ALL (alert_levels) AND 10000 > ALL (alert_levels)),
+			CHECK (coalesce(array_ndims(alert_levels), 1) = 1 AND array_position(alert_levels, NULL) IS NULL AND 0 < ALL (alert_levels) AND 10000 > ALL (alert_levels)),
 		alert_hysteresis numeric NOT NULL DEFAULT 5
 			CHECK (alert_hysteresis >= 0 AND alert_hysteresis < 1000),
 		step_rule text NOT NULL DEFAULT 'tier'
@@ -96,8 +96,8 @@ BEGIN
 		CONSTRAINT policy_shares_liquidation_fee_once
 			CHECK (liquidation_fee_to_fund + liquidation_fee_to_liquidator <= 1),
 		CONSTRAINT policy_stages_are_known
-			CHECK (stages <@ ARRAY['own', 'fund', 'fund_if_whole', 'house', 'receivable', 'reject', 'suspense', 'adl', 'socialise']
-				   AND array_ndims(stages) = 1
+			CHECK (array_ndims(stages) = 1
+				   AND stages <@ ARRAY['own', 'fund', 'fund_if_whole', 'house', 'receivable', 'reject', 'suspense', 'adl', 'socialise']
 				   AND array_position(stages, NULL) IS NULL),
 		CONSTRAINT policy_begins_with_own CHECK (stages[1] = 'own'),
 		CONSTRAINT policy_ends_with_who_pays_the_rest
@@ -180,4 +180,74 @@ $function$;
 COMMENT ON FUNCTION risk.check_policy() IS
 	'Raises 55000 when a version of a policy differs from the others in collateral_group; lets none be in force before it is written.';
 
-REVOKE ALL ON FUNCTION risk.create_policy_table(), risk.check_policy() FROM PUBLIC;
+CREATE FUNCTION risk.shipped_policies(OUT policy_code text, OUT rules jsonb)
+RETURNS SETOF record
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+	VALUES
+	('default', jsonb '{"stages": ["own", "fund", "house"], "description": "A balance below its floor is reset at once: out of the account''s own profit, then by the insurance fund, then by the house. No liquidation fee."}'),
+	('electra', '{"stages": ["own", "fund", "house"], "liquidation_trigger": "below",
+		"liquidation_fee_base": 0.005, "liquidation_fee_by_size": 0.002, "liquidation_fee_by_volatility": 0.005, "liquidation_fee_by_depth": 0.005,
+		"liquidation_fee_minimum": 0.005, "liquidation_fee_maximum": 0.02, "trading_fee_to_fund": 0.1, "alert_levels": [150, 120, 105],
+		"description": "Automatic negative balance reset: a trader never owes more than the deposit. The insurance fund pays the difference, then the house; it is filled by liquidation fees of 0.5 % to 2 %, which grow with size, volatility and lack of depth, and by a tenth of trading fees. Liquidation when the equity is below the requirement."}'),
+	('nebannpet', '{"stages": ["own", "fund", "receivable"], "recourse": "debt", "freeze_scope": "owner", "frozen_reduces": false,
+		"penalty_rate": 0.001, "penalty_grace": "3 days", "liquidation_trigger": "at_or_below", "surplus_to": "fund", "alert_levels": [150, 120, 105],
+		"description": "Freeze, debt, repayment: the insurance fund and then the venue cover a deficit, and every unit of it is owed. All accounts of the owner in the book are frozen, without any trade, until the debt is settled; a late instalment costs 0.1 % a day after three days. Liquidation where the equity is used up; what a liquidation leaves above bankruptcy is the fund''s."}'),
+	('coinex', '{"stages": ["own", "fund_if_whole", "suspense", "adl", "fund", "house"], "adl_formula": "coinex",
+		"liquidation_trigger": "at_or_below", "surplus_to": "fund", "step_rule": "tier", "alert_levels": [150, 120, 105],
+		"description": "Liquidation tier by tier, at a margin level of 100 % or less. The insurance fund pays where it covers the whole loss. Else, with the fund untouched, the position is closed against the highest ranked of the other side (profit times leverage); then the fund pays with what it has, then the house. The surplus of a liquidation is the fund''s."}'),
+	('shared_loss', '{"stages": ["own", "fund", "suspense", "socialise"],
+		"description": "Socialised loss: what the insurance fund cannot pay is shared among those who have gained in the instrument."}'),
+	('strict', '{"stages": ["own", "reject"],
+		"description": "Nobody pays for another: what the account cannot cover out of its own profit is refused."}')
+$function$;
+COMMENT ON FUNCTION risk.shipped_policies() IS
+	'The policies that risk.install() puts in, each as risk.change_policy() takes it: the columns of ledger.policy in which it differs from their defaults. default is that of accounts that name none; the others are rules of venues, and their description says which.';
+
+CREATE FUNCTION risk.change_policy(policy_code text, changes jsonb) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	last_version jsonb;
+	next_version jsonb;
+	columns text;
+	unknown text;
+BEGIN
+	IF policy_code IS NULL OR jsonb_typeof(changes) IS DISTINCT FROM 'object' THEN
+		RAISE EXCEPTION 'a change of a policy is an object of columns and values'
+			USING ERRCODE = '22023', DETAIL = format('Policy %s, changes %s.', coalesce(policy_code, 'NULL'), coalesce(changes::text, 'NULL')),
+				  HINT = 'Give it as {"column": value}.';
+	END IF;
+	SELECT string_agg(k.key, ', ' ORDER BY k.key) INTO unknown
+	  FROM jsonb_object_keys(changes) AS k(key)
+	 WHERE k.key IN ('policy_code', 'version')
+		OR NOT EXISTS (SELECT FROM pg_attribute a
+						WHERE a.attrelid = 'ledger.policy'::regclass AND a.attname = k.key AND a.attnum > 0 AND NOT a.attisdropped);
+	IF unknown IS NOT NULL THEN
+		RAISE EXCEPTION 'policy % cannot change in %', policy_code, unknown
+			USING ERRCODE = '22023', DETAIL = 'These are not columns of ledger.policy, or its key.',
+				  HINT = 'The columns are described in ledger.policy.';
+	END IF;
+
+	SELECT to_jsonb(p) INTO last_version
+	  FROM ledger.policy p WHERE p.policy_code = change_policy.policy_code ORDER BY p.version DESC LIMIT 1;
+	next_version := coalesce(last_version, '{}') || changes
+		|| jsonb_build_object('policy_code', policy_code, 'version', coalesce((last_version ->> 'version')::int, 0) + 1);
+	-- a version that is still to come would never be in force, and this one bring its rules before their time
+	IF (next_version ->> 'effective_at')::timestamptz < (last_version ->> 'effective_at')::timestamptz
+		AND (last_version ->> 'effective_at')::timestamptz > clock_timestamp() THEN
+		RAISE EXCEPTION 'policy % has a version that is still to come', policy_code
+			USING ERRCODE = '22023', DETAIL = format('Version %s is in force from %s on.', last_version ->> 'version', (last_version ->> 'effective_at')::timestamptz),
+				  HINT = 'Leave effective_at out, or give a later one.';
+	END IF;
+
+	SELECT string_agg(quote_ident(k.key), ', ') INTO columns FROM jsonb_object_keys(next_version) AS k(key);
+	EXECUTE format('INSERT INTO ledger.policy (%1$s) SELECT %1$s FROM jsonb_populate_record(NULL::ledger.policy, $1)', columns)
+		USING next_version;
+	RETURN (next_version ->> 'version')::int;
+END
+$function$;
+COMMENT ON FUNCTION risk.change_policy(text, jsonb) IS
+	'Writes the next version of a policy: the last one with the columns in changes replaced, or, of a code that is new, the defaults with them; returns its number. It is in force at once, or from effective_at on; after a version that is still to come, not before that one. Errors: 22023 for what is not a column, or an earlier time; 23514 where a CHECK of ledger.policy refuses it, 55000 for another collateral_group; 23505 when somebody else writes the same version at the time.';
+
+REVOKE ALL ON FUNCTION risk.create_policy_table(), risk.check_policy(), risk.change_policy(text, jsonb) FROM PUBLIC;

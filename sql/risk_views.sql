@@ -484,7 +484,8 @@ BEGIN
 			 WHERE b.book_id = a.book_id AND b.account_id = a.account_id) AS balance,
 		   coalesce(r.resets, 0) AS resets,
 		   coalesce(r.paid, 0) AS paid,
-		   r.last_paid_at
+		   r.last_paid_at,
+		   a.fund_instrument_id
 	  FROM ledger.account a
 	  LEFT JOIN (SELECT book_id, payer_account, count(*) AS resets, sum(amount) AS paid,
 						max(posted_at) AS last_paid_at
@@ -494,13 +495,14 @@ BEGIN
 	 WHERE a.kind = 'insurance_fund';
 
 	COMMENT ON VIEW ledger.fund_status IS
-		'The insurance funds: one for each book and asset, and what they have paid.';
+		'The insurance funds: one for each book and asset, those for single instruments (risk.open_fund()), and what they have paid.';
 	COMMENT ON COLUMN ledger.fund_status.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.fund_status.asset_code IS 'The asset.';
 	COMMENT ON COLUMN ledger.fund_status.account_id IS 'The fund''s account.';
 	COMMENT ON COLUMN ledger.fund_status.balance IS 'What is in the fund, over all slots.';
 	COMMENT ON COLUMN ledger.fund_status.resets IS 'How many resets it has paid for.';
 	COMMENT ON COLUMN ledger.fund_status.paid IS 'What it has paid for resets, in total.';
+	COMMENT ON COLUMN ledger.fund_status.fund_instrument_id IS 'The instrument that it pays for; NULL: all.';
 	COMMENT ON COLUMN ledger.fund_status.last_paid_at IS 'When it last paid for one.';
 
 	PERFORM risk.create_adl_views();

@@ -64,6 +64,7 @@ AS $function$
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.read_events(text, int, int)'),
 		('writer', 'EXECUTE', 'FUNCTION', 'risk.acknowledge_events(text, bigint, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.acknowledge_events(text, bigint, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.change_policy(text, jsonb)'),
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.loss_claims(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
@@ -87,6 +88,7 @@ AS $function$
 		('owner', 'SELECT, UPDATE', 'SEQUENCE', 'ledger.account_account_id_seq'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_isolated(bigint, int, numeric, text, int, bigint)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.create_book(int, text)'),
+		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_fund(int, int)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.settle_instrument(int, numeric)'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.open_system_accounts(int, text)')
 	   ) AS p(part, privileges, object_kind, object_name)

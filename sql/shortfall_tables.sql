@@ -93,6 +93,7 @@ BEGIN
 		price numeric NOT NULL,
 		bankruptcy_price numeric,
 		mark_price numeric,
+		for_adl boolean NOT NULL DEFAULT false,
 		who text NOT NULL DEFAULT session_user,
 		PRIMARY KEY (book_id, takeover_id, period)
 	)$table$ || by_period;
@@ -110,9 +111,10 @@ BEGIN
 	COMMENT ON COLUMN ledger.takeover.posted_at IS 'When it was posted.';
 	COMMENT ON COLUMN ledger.takeover.instrument_id IS 'The instrument.';
 	COMMENT ON COLUMN ledger.takeover.qty IS 'Contracts, signed as the account held them.';
-	COMMENT ON COLUMN ledger.takeover.price IS 'At what price it changed hands: the mark, or the average entry where there is none.';
+	COMMENT ON COLUMN ledger.takeover.price IS 'At what price it changed hands. With equity left on the account: the bankruptcy price; without: the mark, or the average entry where there is none.';
 	COMMENT ON COLUMN ledger.takeover.bankruptcy_price IS 'Where the position would have used up its share of the equity, as position_risk.bankruptcy_price then; NULL: at no price.';
 	COMMENT ON COLUMN ledger.takeover.mark_price IS 'The mark then; NULL: there was none.';
+	COMMENT ON COLUMN ledger.takeover.for_adl IS 'Whether it was more than the liquidity account can carry, see book.takeover_stress_rate: it is to be closed against the other side by auto-deleveraging.';
 	COMMENT ON COLUMN ledger.takeover.who IS 'Who ran the transaction.';
 END
 $function$;

@@ -246,7 +246,9 @@ BEGIN
 		unmatched text NOT NULL DEFAULT 'reject'
 			CHECK (unmatched IN ('reject', 'liquidity', 'allow')),
 		late_trade text NOT NULL DEFAULT 'charge'
-			CHECK (late_trade IN ('charge', 'refuse'))
+			CHECK (late_trade IN ('charge', 'refuse')),
+		takeover_stress_rate numeric
+			CHECK (takeover_stress_rate > 0 AND takeover_stress_rate <= 1)
 	);
 	COMMENT ON TABLE ledger.book IS
 		'A closed set of accounts with its own fund. unmatched: what becomes of an execution whose rows do not net to zero quantity and value at commit: refused, mirrored on the liquidity account, or let through and reported by risk.verify(). late_trade: what becomes of a trade that is posted after a funding but was executed before it: it pays and receives what it missed, or it is refused (rows of kind trade; others are charged).';
@@ -254,6 +256,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.book.name IS 'What it is called.';
 	COMMENT ON COLUMN ledger.book.unmatched IS 'What becomes of executions that do not net: reject, liquidity or allow.';
 	COMMENT ON COLUMN ledger.book.late_trade IS 'What becomes of trades that come after a funding they were executed before: charge or refuse.';
+	COMMENT ON COLUMN ledger.book.takeover_stress_rate IS 'How far the market may go against the liquidity account: after a takeover its equity and the insurance funds of the asset together must be this part of the notional of its positions at the mark, or more; what exceeds that is marked for auto-deleveraging (takeover.for_adl), what was taken last first. 0.1 is 10 %; NULL: no limit.';
 
 	CREATE TABLE IF NOT EXISTS ledger.account (
 		book_id int NOT NULL DEFAULT 1 REFERENCES ledger.book,
@@ -263,7 +266,7 @@ BEGIN
 							'external', 'house', 'receivable', 'funding', 'interbook', 'suspense')),
 		asset_code text NOT NULL REFERENCES ledger.asset,
 		owner_id text,
-		policy_code text NOT NULL DEFAULT 'electra',
+		policy_code text NOT NULL DEFAULT 'default',
 		status text NOT NULL DEFAULT 'active'
 			CHECK (status IN ('active', 'reduce_only', 'liquidating', 'frozen', 'closing', 'closed')),
 		parent_id bigint,
@@ -272,6 +275,7 @@ BEGIN
 		in_group boolean NOT NULL DEFAULT false,
 		inactive_since timestamptz,
 		unfrozen_status text,
+		fund_instrument_id int REFERENCES ledger.instrument,
 		PRIMARY KEY (book_id, account_id),
 		FOREIGN KEY (book_id, parent_id) REFERENCES ledger.account,
 		CONSTRAINT isolated_account_has_parent_and_instrument
@@ -279,13 +283,15 @@ BEGIN
 				   AND (parent_id IS NOT NULL OR isolated_side IS NULL)),
 		CONSTRAINT isolated_account_is_a_traders
 			CHECK (parent_id IS NULL OR kind = 'trader' AND parent_id <> account_id),
+		CONSTRAINT fund_of_an_instrument_is_an_insurance_fund
+			CHECK (fund_instrument_id IS NULL OR kind = 'insurance_fund'),
 		-- The sign tells a trader from a system account before any row is read,
 		-- which is what the lock order needs.
 		CONSTRAINT account_id_is_negative_for_system_accounts
 			CHECK ((kind = 'trader') = (account_id > 0))
 	);
 	CREATE UNIQUE INDEX IF NOT EXISTS account_system_key
-		ON ledger.account (book_id, kind, asset_code) WHERE kind <> 'trader';
+		ON ledger.account (book_id, kind, asset_code, fund_instrument_id) NULLS NOT DISTINCT WHERE kind <> 'trader';
 	CREATE INDEX IF NOT EXISTS account_owner
 		ON ledger.account (book_id, owner_id) WHERE owner_id IS NOT NULL;
 	CREATE UNIQUE INDEX IF NOT EXISTS account_isolated_key
@@ -309,6 +315,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.account.isolated_side IS 'The one side that a child account can hold, in hedge mode: long or short; NULL: either. Never changes.';
 	COMMENT ON COLUMN ledger.account.inactive_since IS 'Since when it is not active; NULL: it is, or never was. A fill executed before is late, see policy.late_fill. Set by the database.';
 	COMMENT ON COLUMN ledger.account.unfrozen_status IS 'What the status becomes when the last freeze is lifted; NULL: active. Set by the database.';
+	COMMENT ON COLUMN ledger.account.fund_instrument_id IS 'Of an insurance fund, the instrument whose losses it pays for, see risk.open_fund(); NULL: the shared one of the asset. Never changes.';
 	COMMENT ON COLUMN ledger.account.in_group IS 'Whether the account is in the margin group of its owner: as its policy says (collateral_group), for accounts of traders that have an owner and are no child accounts. Set by a trigger, whatever is written to it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.balance (

@@ -206,8 +206,8 @@ BEGIN
 		RAISE EXCEPTION 'account % of book % cannot change its parent, instrument or side', OLD.account_id, OLD.book_id
 			USING ERRCODE = '55000', HINT = 'Open another account with risk.open_isolated().';
 	END IF;
-	IF (NEW.book_id, NEW.account_id, NEW.kind, NEW.asset_code)
-		IS DISTINCT FROM (OLD.book_id, OLD.account_id, OLD.kind, OLD.asset_code) THEN
+	IF (NEW.book_id, NEW.account_id, NEW.kind, NEW.asset_code, NEW.fund_instrument_id)
+		IS DISTINCT FROM (OLD.book_id, OLD.account_id, OLD.kind, OLD.asset_code, OLD.fund_instrument_id) THEN
 		RAISE EXCEPTION 'account % of book % cannot change its book, number, kind or asset', OLD.account_id, OLD.book_id
 			USING ERRCODE = '55000', HINT = 'Open another account.';
 	END IF;

@@ -251,6 +251,15 @@ BEGIN
 					 WHERE r.account_id > 0 AND e.balance_after <> r.balance_after
 					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
 					UNION ALL
+					-- the payer is what the stage says; of an instrument's fund, it is that instrument
+					SELECT r.book_id, r.reset_id, r.account_id, format('account %s paid in stage %s', r.payer_account, r.stage)
+					  FROM ledger.reset r
+					  LEFT JOIN ledger.account a ON a.book_id = r.book_id AND a.account_id = r.payer_account
+					  LEFT JOIN ledger.policy p ON p.policy_code = r.policy_code AND p.version = r.policy_version
+					 WHERE (a.kind = CASE r.stage WHEN 'fund' THEN 'insurance_fund' ELSE r.stage END AND a.asset_code = r.asset_code
+							AND (a.fund_instrument_id IS NULL OR a.fund_instrument_id = r.instrument_id AND p.fund_scope = 'instrument')) IS NOT TRUE
+					   AND (check_trades.book_id IS NULL OR r.book_id = check_trades.book_id)
+					UNION ALL
 					-- a reset says what its shortfall says
 					SELECT r.book_id, r.reset_id, r.account_id, format('it is not as shortfall %s says', r.shortfall_id)
 					  FROM ledger.reset r

@@ -93,8 +93,16 @@ static const LedgerStatement read_backing = {
 static const LedgerStatement read_system_account = {
 	"SELECT a.account_id"
 	" FROM {account} a"
-	" WHERE a.book_id = $1 AND a.kind = $2 AND a.asset_code = $3 AND a.kind <> 'trader'",
+	" WHERE a.book_id = $1 AND a.kind = $2 AND a.asset_code = $3 AND a.kind <> 'trader'"
+	"  AND a.fund_instrument_id IS NULL",
 	3, {INT4OID, TEXTOID, TEXTOID}
+};
+
+static const LedgerStatement read_instrument_fund = {
+	"SELECT a.account_id"
+	" FROM {account} a"
+	" WHERE a.book_id = $1 AND a.kind = 'insurance_fund' AND a.asset_code = $2 AND a.fund_instrument_id = $3",
+	3, {INT4OID, TEXTOID, INT4OID}
 };
 
 static const LedgerStatement lock_any_slot = {
@@ -374,7 +382,8 @@ posting_system_account(Posting *posting, AccountKind kind, const char *asset_cod
 	{
 		LedgerAccount *account = lfirst(lc);
 
-		if (account->kind == kind && strcmp(account->asset_code, asset_code) == 0)
+		if (account->kind == kind && account->fund_instrument_id == 0 &&
+			strcmp(account->asset_code, asset_code) == 0)
 			return account;
 	}
 
@@ -389,6 +398,22 @@ posting_system_account(Posting *posting, AccountKind kind, const char *asset_cod
 				 errhint("Make the book with risk.create_book().")));
 	id = result_int64(0, 1);
 	posting_open(posting, &id, 1);
+	return posting_account(posting, id);
+}
+
+/* posting_instrument_fund: the fund that the book keeps for an instrument, or NULL */
+LedgerAccount *
+posting_instrument_fund(Posting *posting, const char *asset_code, int32 instrument_id)
+{
+	Datum		values[3] = {Int32GetDatum(posting->book_id), CStringGetTextDatum(asset_code), Int32GetDatum(instrument_id)};
+	int64		id;
+
+	wiring_read(posting->wiring, &read_instrument_fund, values, LEDGER_LATEST);
+	if (SPI_processed == 0)
+		return NULL;
+	id = result_int64(0, 1);
+	if (posting_account(posting, id) == NULL)
+		posting_open(posting, &id, 1);
 	return posting_account(posting, id);
 }
 

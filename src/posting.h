@@ -57,6 +57,7 @@ typedef struct LedgerAccount
 	int32		isolated_instrument_id; /* of a child: all that it may hold */
 	int			isolated_side;	/* of a child: 1 long, -1 short, 0 either */
 	bool		in_group;		/* a member of its owner's margin group */
+	int32		fund_instrument_id; /* of an insurance fund: all that it pays for; 0: shared */
 
 	int			slot;			/* -1 while no row is locked */
 	int64		seq;
@@ -76,6 +77,8 @@ extern void posting_open_free(Posting *posting, int64 *account_ids, int n);
 extern LedgerAccount *posting_account(Posting *posting, int64 account_id);
 extern LedgerAccount *posting_system_account(Posting *posting, AccountKind kind,
 											 const char *asset_code);
+extern LedgerAccount *posting_instrument_fund(Posting *posting, const char *asset_code,
+											  int32 instrument_id);
 extern void posting_take_slots(Posting *posting, LedgerAccount **accounts, int n);
 extern void posting_pass_gate(Posting *posting, LedgerAccount **accounts, int n);
 extern List *posting_take_filled_slots(Posting *posting, LedgerAccount *account);

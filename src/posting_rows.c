@@ -61,7 +61,8 @@ static const HotLayout entry_layout = {
 enum AccountColumn
 {
 	ACCOUNT_BOOK, ACCOUNT_ID, ACCOUNT_KIND, ACCOUNT_STATUS, ACCOUNT_ASSET, ACCOUNT_POLICY,
-	ACCOUNT_OWNER, ACCOUNT_PARENT, ACCOUNT_INSTRUMENT, ACCOUNT_SIDE, ACCOUNT_IN_GROUP, ACCOUNT_COLUMNS
+	ACCOUNT_OWNER, ACCOUNT_PARENT, ACCOUNT_INSTRUMENT, ACCOUNT_SIDE, ACCOUNT_IN_GROUP, ACCOUNT_FUND,
+	ACCOUNT_COLUMNS
 };
 
 static const HotLayout account_layout = {
@@ -69,7 +70,8 @@ static const HotLayout account_layout = {
 	.columns = {
 		{"book_id", INT4OID}, {"account_id", INT8OID}, {"kind", TEXTOID}, {"status", TEXTOID},
 		{"asset_code", TEXTOID}, {"policy_code", TEXTOID}, {"owner_id", TEXTOID}, {"parent_id", INT8OID},
-		{"isolated_instrument_id", INT4OID}, {"isolated_side", TEXTOID}, {"in_group", BOOLOID}
+		{"isolated_instrument_id", INT4OID}, {"isolated_side", TEXTOID}, {"in_group", BOOLOID},
+		{"fund_instrument_id", INT4OID}
 	}
 };
 
@@ -98,7 +100,7 @@ static const LedgerStatement lock_free_balances = {LOCK_BALANCES("FOR NO KEY UPD
 static const LedgerStatement read_accounts = {
 	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
 	" coalesce(a.parent_id, 0), coalesce(a.isolated_instrument_id, 0),"
-	" a.isolated_side, a.in_group"
+	" a.isolated_side, a.in_group, coalesce(a.fund_instrument_id, 0)"
 	" FROM unnest($2) AS u(account_id), LATERAL ("
 	"  SELECT a.* FROM {account} a"
 	"  WHERE a.book_id = $1 AND a.account_id = u.account_id OFFSET 0) AS a"
@@ -283,6 +285,7 @@ read_hot_accounts(HotTable *table, HotTable *assets, int32 book_id, const int64 
 		account->isolated_instrument_id = DatumGetInt32(hot_datum(table, ACCOUNT_INSTRUMENT));
 		account->isolated_side = side_of(hot_text(table, ACCOUNT_SIDE));
 		account->in_group = DatumGetBool(hot_datum(table, ACCOUNT_IN_GROUP));
+		account->fund_instrument_id = DatumGetInt32(hot_datum(table, ACCOUNT_FUND));
 		if (strcmp(account->asset_code, asset_code) != 0)
 		{
 			Datum		asset_key = CStringGetTextDatum(account->asset_code);
@@ -336,6 +339,7 @@ read_account_rows(Wiring *wiring, int32 book_id, const int64 *ids, int n, int *n
 			account->isolated_instrument_id = result_int32(row, 9);
 			account->isolated_side = side_of(result_text(row, 10));
 			account->in_group = result_bool(row, 11);
+			account->fund_instrument_id = result_int32(row, 12);
 		}
 	}
 	for (int i = 0; i < *nread; i++)

@@ -59,7 +59,8 @@ static const LedgerStatement read_open_shortfalls = {
 	" p.adl_formula, p.adl_guard, p.adl_max_distance,"
 	" p.policy_code, p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day,"
 	" coalesce((SELECT sum(r.amount) FROM {reset} r"
-	"  WHERE r.book_id = $1 AND r.shortfall_id = o.shortfall_id AND r.stage = 'fund'), 0)"
+	"  WHERE r.book_id = $1 AND r.shortfall_id = o.shortfall_id AND r.stage = 'fund'), 0),"
+	" CASE WHEN p.fund_scope = 'instrument' THEN coalesce(s.instrument_id, 0) ELSE 0 END"
 	" FROM {open_shortfall} o, LATERAL ("
 	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = o.shortfall_id OFFSET 0) AS s, LATERAL ("
 	"  SELECT p.* FROM {policy} p WHERE p.policy_code = s.policy_code AND p.version = s.policy_version OFFSET 0) AS p"
@@ -162,6 +163,7 @@ read_shortfalls(Settling *settling)
 		shortfall->policy_code = result_text(row, 11);
 		shortfall->caps = (FundCaps) {result_numeric(row, 12), result_numeric(row, 13), result_numeric(row, 14)};
 		shortfall->paid_by_fund = result_numeric(row, 15);
+		shortfall->fund_instrument_id = result_int32(row, 16);
 	}
 }
 
@@ -204,6 +206,22 @@ lock_traders(Settling *settling)
 	posting_open_with_backing(settling->locks, settling->traders, settling->ntraders);
 }
 
+/* The fund that pays before the shared one, or NULL. */
+static LedgerAccount *
+instrument_fund(Posting *posting, OpenShortfall *shortfall)
+{
+	return shortfall->fund_instrument_id == 0 ? NULL :
+		posting_instrument_fund(posting, shortfall->asset_code, shortfall->fund_instrument_id);
+}
+
+/* What a fund has above its floor; NULL: there is none. */
+static Numeric
+fund_has(Posting *posting, LedgerAccount *fund)
+{
+	return fund == NULL ? decimal_from_int64(0) :
+		decimal_max(decimal_subtract(posting_total(posting, fund), fund->floor), decimal_from_int64(0));
+}
+
 /* Locks (2) and (3), with what is there then. */
 static Posting *
 open_posting(Settling *settling, OpenShortfall *shortfall, LossShare *shares, int nshares)
@@ -214,7 +232,8 @@ open_posting(Settling *settling, OpenShortfall *shortfall, LossShare *shares, in
 		ACCOUNT_CLEARING, ACCOUNT_HOUSE, ACCOUNT_RECEIVABLE, ACCOUNT_SUSPENSE
 	};
 	LedgerAccount *slots[lengthof(slot_kinds)];
-	LedgerAccount *gated[2];
+	LedgerAccount *gated[3];
+	int			ngated = 2;
 
 	for (int i = 0; i < nshares; i++)
 		ids[i] = shares[i].account_id;
@@ -223,8 +242,11 @@ open_posting(Settling *settling, OpenShortfall *shortfall, LossShare *shares, in
 		slots[i] = posting_system_account(posting, slot_kinds[i], shortfall->asset_code);
 	gated[0] = posting_system_account(posting, ACCOUNT_INSURANCE_FUND, shortfall->asset_code);
 	gated[1] = posting_system_account(posting, ACCOUNT_LIQUIDITY, shortfall->asset_code);
+	gated[2] = instrument_fund(posting, shortfall);
+	if (gated[2] != NULL)
+		ngated++;
 	posting_take_slots(posting, slots, lengthof(slots));
-	posting_pass_gate(posting, gated, lengthof(gated));
+	posting_pass_gate(posting, gated, ngated);
 	return posting;
 }
 
@@ -338,12 +360,12 @@ settle_shortfall(Settling *settling, OpenShortfall *shortfall)
 	fund = posting_system_account(posting, ACCOUNT_INSURANCE_FUND, shortfall->asset_code);
 	if (shortfall_has_stage(shortfall, "fund"))
 		from_fund = fund_may_pay(settling, shortfall,
-								 decimal_subtract(posting_total(posting, fund), fund->floor));
+								 decimal_add(fund_has(posting, instrument_fund(posting, shortfall)), fund_has(posting, fund)));
 	if (socialise && shortfall->claims_locked && !shortfall->unfinished)
 	{
 		Numeric		loss = decimal_subtract(payments.left, gain);
 
-		loss = decimal_subtract(loss, decimal_max(from_fund, decimal_from_int64(0)));
+		loss = decimal_subtract(loss, from_fund);
 		if (decimal_sign(loss) > 0)
 		{
 			shares = loss_sharing_decide(settling, shortfall, loss, &nshares);
@@ -353,13 +375,17 @@ settle_shortfall(Settling *settling, OpenShortfall *shortfall)
 		}
 	}
 
-	payments.rows = palloc(sizeof(SuspensePayment) * (nshares + 3));
+	payments.rows = palloc(sizeof(SuspensePayment) * (nshares + 4));
 	payments.n = 0;
 	pay(&payments, posting_system_account(posting, ACCOUNT_LIQUIDITY, shortfall->asset_code), "adl", "adl_gain",
 		gain, NULL);
 	if (!shortfall->unfinished)
 	{
-		pay(&payments, fund, "fund", "shortfall_payment", from_fund, NULL);
+		LedgerAccount *own_fund = instrument_fund(posting, shortfall);
+		Numeric		from_own = decimal_min(from_fund, fund_has(posting, own_fund));
+
+		pay(&payments, own_fund, "fund", "shortfall_payment", from_own, NULL);
+		pay(&payments, fund, "fund", "shortfall_payment", decimal_subtract(from_fund, from_own), NULL);
 		for (int i = 0; i < nshares; i++)
 			pay(&payments, posting_account(posting, shares[i].account_id), "socialise", "loss_share",
 				shares[i].amount, shares[i].claim);

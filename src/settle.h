@@ -23,6 +23,7 @@ typedef struct OpenShortfall
 	Numeric		adl_max_distance;	/* NULL: no limit */
 	char	   *policy_code;
 	FundCaps	caps;
+	int32		fund_instrument_id; /* whose fund pays before the shared one; 0: none */
 	Numeric		paid_by_fund;	/* in the transaction of the loss */
 
 	bool		claims_locked;	/* who can be asked for a share is */

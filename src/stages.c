@@ -39,15 +39,26 @@ static const struct
 	{"reject", reject},
 };
 
-/* The most payments that one deficit can need: of the fund, of suspense or the rest, of the house beside it. */
-#define MAX_PAYMENTS	3
+/* The most payments that one deficit can need: of two funds, of suspense or the rest, of the house beside it. */
+#define MAX_FUNDS		2
+#define MAX_PAYMENTS	(MAX_FUNDS + 2)
 
 static const LedgerStatement read_policies = {
 	"SELECT DISTINCT ON (p.policy_code) p.policy_code, p.version, array_to_string(p.stages, ' '),"
-	" p.recourse = 'debt', p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day"
+	" p.recourse = 'debt', p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day, p.fund_scope = 'instrument'"
 	" FROM {policy} p WHERE p.policy_code = ANY ($1) AND p.effective_at <= clock_timestamp()"
 	" ORDER BY p.policy_code, p.version DESC",
 	1, {TEXTARRAYOID}
+};
+
+/* as insert_shortfalls has it */
+static const LedgerStatement read_instruments = {
+	"SELECT coalesce(t.instrument_id, f.instrument_id, 0)"
+	" FROM unnest($2, $3) WITH ORDINALITY AS u(cause, cause_kind, place)"
+	" LEFT JOIN {trade} t ON u.cause_kind = 'trade' AND t.book_id = $1 AND t.trade_id = u.cause"
+	" LEFT JOIN {funding} f ON u.cause_kind = 'funding' AND f.book_id = $1 AND f.funding_id = u.cause"
+	" ORDER BY u.place",
+	3, {INT4OID, INT8ARRAYOID, TEXTARRAYOID}
 };
 
 static const LedgerStatement insert_shortfalls = {
@@ -118,6 +129,33 @@ deficit_missing(const Deficit *deficit)
 	return decimal_subtract(deficit->account->floor, deficit->account->amount);
 }
 
+/* Which instrument made each deficit, where a policy asks for it. */
+static void
+read_causing_instruments(Waterfall *waterfall)
+{
+	int			n = 0;
+	Deficit   **asked = palloc(sizeof(Deficit *) * waterfall->ndeficits);
+	Datum	   *causes = palloc(sizeof(Datum) * waterfall->ndeficits);
+	Datum	   *kinds = palloc(sizeof(Datum) * waterfall->ndeficits);
+	Datum		values[3] = {Int32GetDatum(waterfall->book_id)};
+
+	for (int i = 0; i < waterfall->ndeficits; i++)
+		if (waterfall->deficits[i].fund_by_instrument)
+		{
+			asked[n] = &waterfall->deficits[i];
+			causes[n] = Int64GetDatum(asked[n]->cause);
+			kinds[n] = CStringGetTextDatum(asked[n]->cause_kind);
+			n++;
+		}
+	if (n == 0)
+		return;
+	values[1] = array_argument(causes, NULL, n, INT8OID);
+	values[2] = array_argument(kinds, NULL, n, TEXTOID);
+	wiring_read(waterfall->wiring, &read_instruments, values, LEDGER_LATEST);
+	for (int i = 0; i < n; i++)
+		asked[i]->instrument_id = result_int32(i, 1);
+}
+
 /* stages_read: the policy in force of each deficit; makes room for payments */
 void
 stages_read(Waterfall *waterfall)
@@ -138,6 +176,7 @@ stages_read(Waterfall *waterfall)
 		char	   *list = result_text(row, 3);
 		bool		recourse = result_bool(row, 4);
 		FundCaps	caps = {result_numeric(row, 5), result_numeric(row, 6), result_numeric(row, 7)};
+		bool		by_instrument = result_bool(row, 8);
 		char	  **names = palloc0(sizeof(char *) * (strlen(list) / 2 + 2));
 		int			count = 0;
 
@@ -150,29 +189,38 @@ stages_read(Waterfall *waterfall)
 				waterfall->deficits[i].policy_version = version;
 				waterfall->deficits[i].recourse = recourse;
 				waterfall->deficits[i].caps = caps;
+				waterfall->deficits[i].fund_by_instrument = by_instrument;
 			}
 	}
+	read_causing_instruments(waterfall);
 	waterfall->fund = (FundPayments) {waterfall->wiring, waterfall->book_id, NIL};
 	waterfall->payments = palloc(sizeof(Payment) * n * MAX_PAYMENTS);
 	waterfall->payers = palloc(sizeof(Payer) * n * MAX_PAYMENTS);
 }
 
 static Payer *
-payer(Waterfall *waterfall, AccountKind kind, const char *asset_code)
+payer_with_account(Waterfall *waterfall, LedgerAccount *account)
 {
-	LedgerAccount *account = posting_system_account(waterfall->posting, kind, asset_code);
 	Payer	   *found;
 
 	for (int i = 0; i < waterfall->npayers; i++)
 		if (waterfall->payers[i].account == account)
 			return &waterfall->payers[i];
-	/* slots are never waited for, so one can be taken at any time */
-	if (account->slot < 0)
+	/* slots are never waited for, and behind the gate nobody else locks a fund: at any time */
+	if (account->slot < 0 && account_kind_is_gated(account->kind))
+		posting_pass_gate(waterfall->posting, &account, 1);
+	else if (account->slot < 0)
 		posting_take_slots(waterfall->posting, &account, 1);
 	found = &waterfall->payers[waterfall->npayers++];
 	found->account = account;
 	found->total = posting_total(waterfall->posting, account);
 	return found;
+}
+
+static Payer *
+payer(Waterfall *waterfall, AccountKind kind, const char *asset_code)
+{
+	return payer_with_account(waterfall, posting_system_account(waterfall->posting, kind, asset_code));
 }
 
 static void
@@ -187,40 +235,72 @@ pay(Waterfall *waterfall, Deficit *deficit, Payer *by, const char *stage, Numeri
 	by->total = decimal_subtract(by->total, amount);
 }
 
-/* What the fund can pay of what the market did, and may by the caps of the policy. */
+/* The funds that pay for a deficit, in order: that of the instrument, where there is one, and the shared one. */
+static int
+funds_of(Waterfall *waterfall, Deficit *deficit, Payer **funds)
+{
+	const char *asset_code = deficit->account->asset_code;
+	LedgerAccount *own = deficit->instrument_id == 0 ? NULL :
+		posting_instrument_fund(waterfall->posting, asset_code, deficit->instrument_id);
+	int			n = 0;
+
+	if (own != NULL)
+		funds[n++] = payer_with_account(waterfall, own);
+	funds[n++] = payer(waterfall, ACCOUNT_INSURANCE_FUND, asset_code);
+	return n;
+}
+
 static Numeric
-fund_can_pay(Waterfall *waterfall, Deficit *deficit, Payer *fund)
+fund_has(const Payer *fund)
+{
+	return decimal_max(decimal_subtract(fund->total, fund->account->floor), decimal_from_int64(0));
+}
+
+/* What the funds can pay of what the market did, and may by the caps of the policy. */
+static Numeric
+funds_can_pay(Waterfall *waterfall, Deficit *deficit, Payer **funds, int n)
 {
 	LedgerAccount *account = deficit->account;
-	Numeric		has = decimal_min(deficit->market_due, decimal_subtract(fund->total, fund->account->floor));
-	Numeric		may = fund_limit(&waterfall->fund, &deficit->caps, account->policy_code, account->asset_code,
-								 account->owner_id, account->account_id, decimal_from_int64(0), has);
+	Numeric		has = decimal_from_int64(0);
+	Numeric		may;
 
+	for (int i = 0; i < n; i++)
+		has = decimal_add(has, fund_has(funds[i]));
+	has = decimal_min(has, deficit->market_due);
+	may = fund_limit(&waterfall->fund, &deficit->caps, account->policy_code, account->asset_code,
+					 account->owner_id, account->account_id, decimal_from_int64(0), has);
 	if (decimal_compare(may, has) < 0)
 		deficit->capped = decimal_subtract(has, may);
 	return may;
 }
 
 static void
-pay_from_fund_amount(Waterfall *waterfall, Deficit *deficit, Payer *fund, Numeric amount)
+pay_from_funds(Waterfall *waterfall, Deficit *deficit, Payer **funds, int n, Numeric amount)
 {
 	LedgerAccount *account = deficit->account;
 
 	if (decimal_sign(amount) <= 0)
 		return;
-	pay(waterfall, deficit, fund, "fund", amount);
 	fund_pays(&waterfall->fund, account->policy_code, account->asset_code, account->owner_id,
 			  account->account_id, amount);
 	deficit->market_due = decimal_subtract(deficit->market_due, amount);
+	for (int i = 0; i < n; i++)
+	{
+		Numeric		part = decimal_min(amount, fund_has(funds[i]));
+
+		pay(waterfall, deficit, funds[i], "fund", part);
+		amount = decimal_subtract(amount, part);
+	}
 }
 
-/* Stage `fund`: what the market did, as far as the insurance fund and its caps go. */
+/* Stage `fund`: what the market did, as far as the insurance funds and their caps go. */
 static bool
 pay_from_fund(Waterfall *waterfall, Deficit *deficit)
 {
-	Payer	   *fund = payer(waterfall, ACCOUNT_INSURANCE_FUND, deficit->account->asset_code);
+	Payer	   *funds[MAX_FUNDS];
+	int			n = funds_of(waterfall, deficit, funds);
 
-	pay_from_fund_amount(waterfall, deficit, fund, fund_can_pay(waterfall, deficit, fund));
+	pay_from_funds(waterfall, deficit, funds, n, funds_can_pay(waterfall, deficit, funds, n));
 	return true;
 }
 
@@ -228,11 +308,12 @@ pay_from_fund(Waterfall *waterfall, Deficit *deficit)
 static bool
 pay_from_fund_if_whole(Waterfall *waterfall, Deficit *deficit)
 {
-	Payer	   *fund = payer(waterfall, ACCOUNT_INSURANCE_FUND, deficit->account->asset_code);
-	Numeric		amount = fund_can_pay(waterfall, deficit, fund);
+	Payer	   *funds[MAX_FUNDS];
+	int			n = funds_of(waterfall, deficit, funds);
+	Numeric		amount = funds_can_pay(waterfall, deficit, funds, n);
 
 	if (decimal_compare(amount, deficit->market_due) == 0)
-		pay_from_fund_amount(waterfall, deficit, fund, amount);
+		pay_from_funds(waterfall, deficit, funds, n, amount);
 	return true;
 }
 

@@ -19,6 +19,8 @@ typedef struct Deficit
 	int			policy_version;
 	bool		recourse;		/* what others pay is owed */
 	FundCaps	caps;
+	bool		fund_by_instrument;
+	int32		instrument_id;	/* of the cause, where the fund goes by it; 0: none */
 	Numeric		capped;			/* what a cap kept the fund from; NULL: nothing */
 
 	int64		cause;			/* of the entry that crossed the floor */

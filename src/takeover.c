@@ -41,11 +41,30 @@ static const LedgerStatement insert_trades = {
 
 static const LedgerStatement insert_takeovers = {
 	"INSERT INTO {takeover} (book_id, account_id, liquidity_account, instrument_id, execution_id, qty, price,"
-	"  bankruptcy_price, mark_price, shortfall_id)"
-	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)",
-	10, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
-		NUMERICARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
+	"  bankruptcy_price, mark_price, shortfall_id, for_adl)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	11, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+		NUMERICARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, BOOLARRAYOID}
 };
+
+/* The money behind what a liquidity account holds: its own, and that of the funds of its asset. */
+static const LedgerStatement read_backing = {
+	"SELECT l.account_id, k.takeover_stress_rate, (SELECT sum(b.amount) FROM {account} a, {balance} b"
+	"  WHERE a.book_id = $1 AND a.kind IN ('liquidity', 'insurance_fund') AND a.asset_code = l.asset_code"
+	"   AND b.book_id = $1 AND b.account_id = a.account_id)"
+	" FROM {book} k, (SELECT DISTINCT unnest($2) AS account_id) AS u, LATERAL ("
+	"  SELECT l.* FROM {account} l WHERE l.book_id = $1 AND l.account_id = u.account_id OFFSET 0) AS l"
+	" WHERE k.book_id = $1 AND k.takeover_stress_rate IS NOT NULL",
+	2, {INT4OID, INT8ARRAYOID}
+};
+
+/* A liquidity account of a book that limits what it carries. */
+typedef struct Backing
+{
+	int64		account_id;
+	Numeric		stress_rate;
+	Numeric		money;
+} Backing;
 
 /*
  * takeover_price_at_mark
@@ -70,6 +89,22 @@ takeover_price_at_mark(OpenPosition *position)
 									 position->multiplier, DECIMAL_UP);
 	}
 	return price;
+}
+
+/*
+ * takeover_price
+ *		While the account has equity the bankruptcy price, so that what is left
+ *		above it is decided apart from the price; else the mark, so that all that
+ *		is missing is seen as a shortfall.  With as many digits as the price of a
+ *		trade can have, to the good of the account.
+ */
+Numeric
+takeover_price(OpenPosition *position, Numeric bankruptcy_price, Numeric equity)
+{
+	if (bankruptcy_price == NULL || decimal_sign(equity) <= 0)
+		return takeover_price_at_mark(position);
+	return decimal_round(bankruptcy_price, TRADE_SCALE,
+						 decimal_sign(position->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
 }
 
 /* takeover_read_bankruptcy_prices: of whole positions, as they stand before any of them changes hands */
@@ -134,18 +169,93 @@ takeover_trade(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
 	wiring_write(wiring, &insert_trades, values);
 }
 
+/* Mark for deleveraging what one liquidity account took last, until its money covers the stress on the rest. */
+static void
+judge_backing(const Backing *backing, OpenPosition *positions, int npositions, Takeover *takeovers, int n)
+{
+	Numeric		money = backing->money;
+	Numeric		notional = decimal_from_int64(0);
+	Numeric    *left = palloc(sizeof(Numeric) * npositions);	/* signed quantities that stay */
+
+	for (int p = 0; p < npositions; p++)
+	{
+		left[p] = positions[p].qty;
+		money = decimal_add(money, positions[p].unrealized_pnl);
+		notional = decimal_add(notional, contract_notional(positions[p].kind, left[p], takeover_price_at_mark(&positions[p]),
+														   positions[p].multiplier));
+	}
+	for (int t = n - 1; t >= 0 && decimal_compare(money, decimal_multiply(notional, backing->stress_rate)) < 0; t--)
+		for (int p = 0; p < npositions; p++)
+		{
+			Numeric		placed = takeovers[t].qty;
+
+			/* what met an opposite position has left nothing to carry */
+			if (takeovers[t].liquidity_account != backing->account_id ||
+				positions[p].instrument_id != takeovers[t].instrument_id ||
+				decimal_sign(left[p]) != decimal_sign(placed))
+				continue;
+			if (decimal_compare(decimal_absolute(placed), decimal_absolute(left[p])) > 0)
+				placed = left[p];
+			left[p] = decimal_subtract(left[p], placed);
+			notional = decimal_subtract(notional, contract_notional(positions[p].kind, placed,
+																	takeover_price_at_mark(&positions[p]),
+																	positions[p].multiplier));
+			takeovers[t].for_adl = true;
+		}
+}
+
+/*
+ * takeover_judge_capacity
+ *		After the positions have changed hands, and those who pay have paid: what
+ *		a liquidity account can carry, by the stress rate of the book.
+ */
+void
+takeover_judge_capacity(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
+	Datum		values[2] = {Int32GetDatum(book_id)};
+	int64	   *ids;
+	Backing    *backings;
+	Valuation  *valuation;
+	int			nbackings;
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(takeovers[i].liquidity_account);
+	values[1] = array_argument(elements, NULL, n, INT8OID);
+	wiring_read(wiring, &read_backing, values, LEDGER_LATEST);
+	nbackings = SPI_processed;
+	if (nbackings == 0)
+		return;
+	ids = palloc(sizeof(int64) * nbackings);
+	backings = palloc(sizeof(Backing) * nbackings);
+	for (int i = 0; i < nbackings; i++)
+	{
+		backings[i] = (Backing) {result_int64(i, 1), result_numeric(i, 2), result_numeric(i, 3)};
+		ids[i] = backings[i].account_id;
+	}
+	valuation = valuation_read(wiring, book_id, ids, nbackings);
+	for (int i = 0; i < nbackings; i++)
+	{
+		int			npositions;
+		OpenPosition *positions = valuation_of_account(valuation, ids[i], &npositions);
+
+		judge_backing(&backings[i], positions, npositions, takeovers, n);
+	}
+}
+
 /* takeover_record: a row of takeover for each */
 void
 takeover_record(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
 {
-	Datum	   *columns[9];
-	bool	   *nulls[9] = {0};
-	Datum		values[10] = {Int32GetDatum(book_id)};
-	static const Oid types[9] = {INT8OID, INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, INT8OID};
+	Datum	   *columns[10];
+	bool	   *nulls[10] = {0};
+	Datum		values[11] = {Int32GetDatum(book_id)};
+	static const Oid types[10] = {INT8OID, INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,
+	INT8OID, BOOLOID};
 
 	if (n == 0)
 		return;
-	for (int c = 0; c < 9; c++)
+	for (int c = 0; c < 10; c++)
 		columns[c] = palloc(sizeof(Datum) * n);
 	for (int c = 6; c < 9; c++)
 		nulls[c] = palloc(sizeof(bool) * n);
@@ -161,8 +271,9 @@ takeover_record(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
 		columns[7][i] = number_or_null(takeovers[i].mark_price, &nulls[7][i]);
 		nulls[8][i] = takeovers[i].shortfall_id == 0;
 		columns[8][i] = Int64GetDatum(takeovers[i].shortfall_id);
+		columns[9][i] = BoolGetDatum(takeovers[i].for_adl);
 	}
-	for (int c = 0; c < 9; c++)
+	for (int c = 0; c < 10; c++)
 		values[c + 1] = array_argument(columns[c], nulls[c], n, types[c]);
 	wiring_write(wiring, &insert_takeovers, values);
 }

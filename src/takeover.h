@@ -20,11 +20,14 @@ typedef struct Takeover
 	Numeric		mark_price;		/* or NULL */
 	int64		execution_id;	/* set by takeover_trade() */
 	int64		shortfall_id;	/* 0: nobody had to pay */
+	bool		for_adl;		/* more than the liquidity account can carry */
 } Takeover;
 
 extern Numeric takeover_price_at_mark(OpenPosition *position);
+extern Numeric takeover_price(OpenPosition *position, Numeric bankruptcy_price, Numeric equity);
 extern void takeover_read_bankruptcy_prices(Wiring *wiring, int32 book_id, Takeover *takeovers, int n);
 extern void takeover_trade(Wiring *wiring, int32 book_id, Takeover *takeovers, int n);
+extern void takeover_judge_capacity(Wiring *wiring, int32 book_id, Takeover *takeovers, int n);
 extern void takeover_record(Wiring *wiring, int32 book_id, Takeover *takeovers, int n);
 
 #endif							/* RISK_TAKEOVER_H */

@@ -4,9 +4,11 @@
  *
  * All accounts that the transaction left below their floor are settled in one
  * pass, traders by account_id first, then the venue's own, in the stages of
- * the policy of each.  The gate of the book is passed before anything is read, so one waterfall of a book
- * runs at a time, and the accounts themselves have been locked since they were
- * posted to.
+ * the policy of each.  That order decides whom the fund pays for when it does
+ * not suffice, and costs no trader anything: each is brought back to its floor,
+ * by the next stage where not by the fund.  The gate of the book is passed
+ * before anything is read, so one waterfall of a book runs at a time, and the
+ * accounts themselves have been locked since they were posted to.
  *
  * The stage `own` comes first under every policy: nobody else pays while the
  * equity of the account is at or above its floor.
@@ -361,6 +363,7 @@ settle_accounts(Wiring *wiring, int32 book_id, Deficit *deficits, int n)
 				stages_run(&waterfall, &deficits[i]);
 		}
 	stages_write(&waterfall);
+	posting_write(waterfall.posting);
 
 	/* both lists are sorted by account */
 	for (int t = 0, d = 0; t < ntaken; t++)
@@ -369,8 +372,9 @@ settle_accounts(Wiring *wiring, int32 book_id, Deficit *deficits, int n)
 			d++;
 		taken[t].shortfall_id = deficits[d].shortfall_id;
 	}
+	if (ntaken > 0)
+		takeover_judge_capacity(wiring, book_id, taken, ntaken);
 	takeover_record(wiring, book_id, taken, ntaken);
-	posting_write(waterfall.posting);
 }
 
 /*

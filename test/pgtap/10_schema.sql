@@ -128,7 +128,7 @@ $$, 'and no other one calls the extension');
 -- install() and what it leaves
 SELECT lives_ok('SELECT risk.install()', 'install() may be repeated');
 SELECT results_eq('SELECT book_id, name FROM ledger.book', 'VALUES (1, ''main'')', 'book 1 is there, once');
-SELECT set_eq('SELECT policy_code FROM ledger.policy', ARRAY['electra', 'strict', 'coinex', 'shared_loss'], 'the shipped policies are there, once');
+SELECT set_eq('SELECT policy_code FROM ledger.policy', ARRAY['default', 'electra', 'nebannpet', 'coinex', 'shared_loss', 'strict'], 'the shipped policies are there, once');
 SELECT is_empty('SELECT * FROM risk.verify() WHERE violations > 0', 'an empty ledger is right');
 SELECT is((SELECT extversion FROM pg_extension WHERE extname = 'risk_ext'),
 		  (SELECT default_version FROM pg_available_extensions WHERE name = 'risk_ext'), 'the version is the default one');

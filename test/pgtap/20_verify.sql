@@ -225,7 +225,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('exchanges', 'DELETE FROM ledger.exchange', 'exchange'),
 	('margin_groups', 'UPDATE ledger.account SET in_group = false WHERE account_id = 7', 'account 7'),
 	('margin_groups', 'UPDATE ledger.account SET in_group = true WHERE account_id = 5', 'account 5'),
-	('margin_groups', 'UPDATE ledger.policy SET collateral_group = true WHERE policy_code = ''electra''', 'account 1: in_group is f'),
+	('margin_groups', 'UPDATE ledger.policy SET collateral_group = true WHERE policy_code = ''default''', 'account 1: in_group is f'),
 	('quantity', 'UPDATE ledger.position SET qty = qty + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
 	('quantity', 'UPDATE ledger.position SET trades = trades + 1 WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),
 	('quantity', 'DELETE FROM ledger.position WHERE account_id = 3 AND instrument_id = 2', 'account 3, instrument 2'),

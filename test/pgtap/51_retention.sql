@@ -114,6 +114,7 @@ SELECT pg_temp.unguarded(format('UPDATE ledger.transfer SET period = %L WHERE tr
 SELECT pg_temp.unguarded(format('UPDATE ledger.trade SET period = %L, executed_at = executed_at - interval ''1 day'' WHERE execution_id = 5 AND account_id = 3', pg_temp.today() - 4));
 SELECT pg_temp.unguarded(format('UPDATE ledger.funding_payment SET period = %L WHERE account_id = 3 AND funding_id = (SELECT max(funding_id) FROM ledger.funding)', pg_temp.today() - 4));
 SELECT pg_temp.unguarded(format('UPDATE ledger.reset SET period = %L', pg_temp.today() - 3));
+SELECT pg_temp.unguarded(format('UPDATE ledger.fund_use SET day = %L', pg_temp.today() - 3));
 SELECT is_empty('SELECT * FROM pg_temp.faults()', 'a ledger that is six days old is right');
 
 SELECT risk.deposit(4, 3) \g /dev/null

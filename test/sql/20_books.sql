@@ -106,7 +106,7 @@ UPDATE ledger.policy SET stages = '{own,house}' WHERE policy_code = 'strict';
 DELETE FROM ledger.policy WHERE policy_code = 'strict';
 INSERT INTO ledger.policy (policy_code, stages, description) VALUES ('house_20', '{own,house}', 'The house pays.');
 SELECT policy_code, version, stages FROM ledger.policy
- WHERE policy_code IN ('electra', 'strict') OR policy_code LIKE '%\_20' ORDER BY policy_code, version;
+ WHERE policy_code IN ('default', 'strict') OR policy_code LIKE '%\_20' ORDER BY policy_code, version;
 
 -- 5. Instruments: what decides the worth of a position never changes
 

@@ -8,7 +8,7 @@ ALTER TABLE ledger.transfer ALTER transfer_id RESTART WITH 41501;
 INSERT INTO ledger.policy (policy_code, stages, recourse) VALUES ('411 debt', '{own,fund,receivable}', 'debt'), ('411 shared', '{own,fund,suspense,socialise}', 'none');
 SELECT risk.create_book(411, 'busts');
 INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
-VALUES (411, 1, 'USDT', 'alice', 'electra'), (411, 2, 'USDT', 'bob', 'electra'), (411, 3, 'USDT', 'maker', 'electra'),
+VALUES (411, 1, 'USDT', 'alice', 'default'), (411, 2, 'USDT', 'bob', 'default'), (411, 3, 'USDT', 'maker', 'default'),
 	   (411, 4, 'USDT', 'dave', '411 debt'), (411, 5, 'USDT', 'erin', '411 shared');
 SELECT risk.deposit(1, 1000, 411) > 0 AS alice, risk.deposit(2, 1000, 411) > 0 AS bob, risk.deposit(3, 100000, 411) > 0 AS maker,
 	   risk.deposit(risk.system_account(411, 'insurance_fund', 'USDT'), 500, 411) > 0 AS fund;

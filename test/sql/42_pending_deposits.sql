@@ -10,7 +10,7 @@ ALTER TABLE ledger.transfer ALTER transfer_id RESTART WITH 42001;
 ALTER TABLE ledger.pending_deposit ALTER deposit_id RESTART WITH 421;
 SELECT risk.create_book(421, 'pending');
 INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
-VALUES (421, 1, 'USDT', 'alice', '421 counts'), (421, 2, 'USDT', 'bob', 'electra'), (421, 3, 'USDT', 'maker', 'electra');
+VALUES (421, 1, 'USDT', 'alice', '421 counts'), (421, 2, 'USDT', 'bob', 'default'), (421, 3, 'USDT', 'maker', 'default');
 SELECT risk.deposit(1, 100, 421) > 0 AS alice, risk.deposit(2, 100, 421) > 0 AS bob, risk.deposit(3, 10000, 421) > 0 AS maker,
 	   risk.deposit(risk.system_account(421, 'insurance_fund', 'USDT'), 1000, 421) > 0 AS fund;
 CREATE TEMP VIEW stands AS
@@ -57,9 +57,9 @@ SELECT stage, amount FROM ledger.reset WHERE book_id = 421;
 SELECT risk.cancel_deposit(422, 'double spend', 421);
 SELECT risk.confirm_deposit(422, book_id => 421);
 SELECT risk.cancel_deposit(421, 'too late', 421);
-SELECT risk.announce_deposit(1, 5, 'short', clock_timestamp() + interval '50 milliseconds', 421);
+SELECT risk.announce_deposit(1, 5, 'short', clock_timestamp() + interval '1 second', 421);
 SELECT pending_deposits FROM stands WHERE account_id = 1;
-SELECT pg_sleep(0.1);
+SELECT pg_sleep(1.1);
 SELECT pending_deposits FROM stands WHERE account_id = 1;
 SELECT risk.expire_deposits();
 -- the money comes all the same

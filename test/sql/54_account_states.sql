@@ -23,7 +23,7 @@ $$;
 -- rolled back.  A closed account has none of it.  LATE is executed an hour ago,
 -- before the state changed; otherwise it is executed after.
 
-CREATE FUNCTION pg_temp.attempt(state text, operation text, policy text DEFAULT 'electra') RETURNS text
+CREATE FUNCTION pg_temp.attempt(state text, operation text, policy text DEFAULT 'default') RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
@@ -73,7 +73,7 @@ EXCEPTION WHEN SQLSTATE 'P5400' THEN
 	RETURN SQLERRM;
 END
 $$;
-CREATE FUNCTION pg_temp.matrix(operations text[], policy text DEFAULT 'electra')
+CREATE FUNCTION pg_temp.matrix(operations text[], policy text DEFAULT 'default')
 RETURNS TABLE (operation text, active text, reduce_only text, liquidating text, frozen text, closing text, closed text)
 LANGUAGE sql AS $$
 	SELECT o, pg_temp.attempt('active', o, policy), pg_temp.attempt('reduce_only', o, policy), pg_temp.attempt('liquidating', o, policy),
@@ -89,7 +89,7 @@ SELECT * FROM pg_temp.matrix(ARRAY['open', 'open, LATE', 'reduce', 'reduce, LATE
 -- 2. What is said, and the event of a late fill
 
 INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
-VALUES (541, 3, 'USDT', 'carol', 'electra'), (541, 4, 'USDT', 'dave', '541 strict');
+VALUES (541, 3, 'USDT', 'carol', 'default'), (541, 4, 'USDT', 'dave', '541 strict');
 SELECT risk.deposit(3, 1000, 541) > 0 AS carol, risk.deposit(4, 1000, 541) > 0 AS dave;
 CALL pg_temp.fill(3, 'buy', 2);
 CALL pg_temp.fill(4, 'buy', 2);

@@ -9,7 +9,7 @@ INSERT INTO ledger.mark_price (instrument_id, price) VALUES (5910, 100);
 INSERT INTO ledger.policy (policy_code, stages, trading_fee_to_fund)
 VALUES ('fee share', '{own,fund,house}', 0.25), ('shared by 5910', '{own,suspense,socialise}', 0);
 INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code)
-VALUES (5910, 1, 'USDT', 'fee share'), (5910, 2, 'USDT', 'electra'), (5910, 3, 'USDT', 'fee share'), (5910, 4, 'USDT', 'shared by 5910');
+VALUES (5910, 1, 'USDT', 'fee share'), (5910, 2, 'USDT', 'default'), (5910, 3, 'USDT', 'fee share'), (5910, 4, 'USDT', 'shared by 5910');
 SELECT FROM risk.deposit(1, 1000, 5910);
 SELECT FROM risk.deposit(2, 1000, 5910);
 SELECT FROM risk.deposit(3, 11, 5910);

@@ -7,7 +7,7 @@ INSERT INTO ledger.mark_price (instrument_id, price) VALUES (7701, 100);
 INSERT INTO ledger.policy (policy_code, stages, stop_execution) VALUES ('stops 77', '{own,fund,house}', 'liquidity');
 SELECT risk.create_book(77 * 10, 'stops');
 INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
-VALUES (770, 1, 'USDT', 'alice', 'stops 77'), (770, 2, 'USDT', 'bob', 'electra'), (770, 3, 'USDT', 'maker', 'electra');
+VALUES (770, 1, 'USDT', 'alice', 'stops 77'), (770, 2, 'USDT', 'bob', 'default'), (770, 3, 'USDT', 'maker', 'default');
 SELECT risk.deposit(1, 1000, 770) > 0 AS alice, risk.deposit(2, 1000, 770) > 0 AS bob, risk.deposit(3, 100000, 770) > 0 AS maker,
 	   risk.deposit(risk.system_account(770, 'liquidity', 'USDT'), 100000, 770) > 0 AS liquidity;
 ALTER TABLE ledger.stop_order ALTER stop_id RESTART 77001;
