@@ -168,13 +168,13 @@ BEGIN
 			 ORDER BY s.book_id, s.account_id
 			 LIMIT 1) v;
 
-	-- A hold on a gain is for a payout of that amount.
+	-- A hold on a gain is for a payout, of which no more is held than was paid.
 	RETURN QUERY
 	SELECT 'gainer_holds', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n, format('book %s, hold %s: %s', f.book_id, f.hold_id, f.fault) AS offender
 			  FROM (SELECT g.book_id, g.hold_id,
 						   CASE WHEN h.hold_id IS NULL OR h.account_id <> g.account_id THEN format('account %s has no such hold', g.account_id)
-								WHEN h.amount <> least(g.gain, g.paid)
+								WHEN h.amount > g.gain OR sum(h.amount) OVER (PARTITION BY g.book_id, g.shortfall_id, g.fund_account, g.paid) > g.paid
 								THEN format('it holds %s for a gain of %s and a payout of %s', h.amount, g.gain, g.paid)
 								WHEN NOT EXISTS (SELECT FROM ledger.reset r
 												  WHERE r.book_id = g.book_id AND r.shortfall_id = g.shortfall_id

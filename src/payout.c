@@ -12,9 +12,14 @@
  *
  * That leaves no gap.  Payouts of a book are made under its gate, one after
  * the other, so their numbers are in the order of their commits, and what
- * hold_gainers() has looked at is one number.  Whoever gained in the
- * transaction that made the payout is locked by it: his withdrawal waits, and
- * then sees the payout here, or, when that number has gone past it, the hold.
+ * hold_gainers() has looked at is one number, kept in gainer_watch.  Whoever
+ * gained in the transaction that made the payout is locked by it: his
+ * withdrawal waits, and then sees the payout here, or, when that number has
+ * gone past it, the hold.
+ *
+ * The row of a book in gainer_watch is made by its first payout under such a
+ * policy.  Where there is none, a withdrawal costs a look at an index, and
+ * nothing else here.
  */
 #include "postgres.h"
 
@@ -26,10 +31,18 @@
 PG_FUNCTION_INFO_V1(risk_hold_gainers);
 PG_FUNCTION_INFO_V1(risk_release_gainer);
 
-/* in the order of an index: the few policies are not to be sorted out of the whole table */
-static const LedgerStatement any_policy_watches = {
-	"SELECT FROM {policy} p WHERE p.gainer_hold_window IS NOT NULL ORDER BY p.policy_code, p.version LIMIT 1",
-	0, {0}
+static const HotLayout watch_layout = {
+	.nkey = 1, .ncolumns = 1,
+	.columns = {{"book_id", INT4OID}}
+};
+
+/* what was paid before is not watched */
+static const LedgerStatement begin_watch = {
+	"INSERT INTO {gainer_watch} (book_id, reset_id, payment_id)"
+	" SELECT $1, coalesce((SELECT r.reset_id FROM {reset} r WHERE r.book_id = $1 ORDER BY r.reset_id DESC LIMIT 1), 0),"
+	"  coalesce((SELECT y.payment_id FROM {shortfall_payment} y WHERE y.book_id = $1 ORDER BY y.payment_id DESC LIMIT 1), 0)"
+	" ON CONFLICT (book_id) DO NOTHING",
+	1, {INT4OID}
 };
 
 /* by number, from where hold_gainers() stands: there are few, however many payouts there have been */
@@ -66,6 +79,32 @@ static const LedgerStatement release_hold = {
 	3, {INT8OID, TEXTOID, INT4OID}
 };
 
+/* Whether a fund of the book has ever paid under a policy that holds gains; true when only a statement can tell. */
+static bool
+is_watched(Wiring *wiring, int32 book_id)
+{
+	HotTable   *watch = wiring_hot(wiring, LEDGER_GAINER_WATCH, &watch_layout);
+	Datum		key[1] = {Int32GetDatum(book_id)};
+	bool		found;
+
+	if (watch == NULL)
+		return true;
+	hot_begin(watch, wiring_snapshot(LEDGER_LATEST), 1);
+	hot_seek(watch, key);
+	found = hot_next(watch, ForwardScanDirection);
+	hot_end(watch);
+	return found;
+}
+
+/* payouts_watch: a fund is about to pay under a policy that holds gains; the gate is passed */
+void
+payouts_watch(Wiring *wiring, int32 book_id)
+{
+	Datum		values[1] = {Int32GetDatum(book_id)};
+
+	wiring_write(wiring, &begin_watch, values);
+}
+
 /* payouts_read: for each account that has any, one; the accounts are locked */
 List *
 payouts_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
@@ -74,8 +113,7 @@ payouts_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 	Datum		values[2] = {Int32GetDatum(book_id)};
 	List	   *payouts = NIL;
 
-	wiring_read(wiring, &any_policy_watches, NULL, LEDGER_LATEST);
-	if (n == 0 || SPI_processed == 0)
+	if (n == 0 || !is_watched(wiring, book_id))
 		return NIL;
 	for (int i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(account_ids[i]);

@@ -18,6 +18,7 @@ typedef struct Payout
 	Numeric		amount;
 } Payout;
 
+extern void payouts_watch(Wiring *wiring, int32 book_id);
 extern List *payouts_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n);
 extern Payout *payout_of_account(List *payouts, int64 account_id);
 extern void payout_refuse(const Payout *payout, const char *table, int64 row_id, int32 book_id);

@@ -5,8 +5,8 @@ SET client_min_messages = warning;
 INSERT INTO ledger.asset VALUES ('USDT', 2) ON CONFLICT DO NOTHING;
 SELECT risk.create_book(5920, 'gainers');
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset)
-VALUES (5920, 'instrument of 5920', 'USDT'), (5921, 'another of 5920', 'USDT');
-INSERT INTO ledger.mark_price (instrument_id, price) VALUES (5920, 100), (5921, 100);
+VALUES (5920, 'instrument of 5920', 'USDT'), (5921, 'another of 5920', 'USDT'), (5922, 'third of 5920', 'USDT');
+INSERT INTO ledger.mark_price (instrument_id, price) VALUES (5920, 100), (5921, 100), (5922, 100);
 INSERT INTO ledger.policy (policy_code, stages, gainer_hold_window, gainer_hold_duration)
 VALUES ('watched', '{own,fund,house}', '1 hour', '1 day');
 -- mallory and oscar act together; erin trades the instrument, frank does not
@@ -113,7 +113,7 @@ SELECT pg_temp.try(format('SELECT risk.release_gainer(%s, '''', 5920)', :hold_id
 SELECT risk.release_gainer(:hold_id, 'explained', 5920) > 0 AS released;
 SELECT pg_temp.try('SELECT risk.withdraw(6, 100, 5920)');
 
--- A loss in one instrument holds nobody who trades another; and one that no policy watches holds nobody.
+-- A loss in one instrument holds nobody who trades another.
 SELECT FROM risk.deposit(1, 100, 5920);
 INSERT INTO ledger.trade (book_id, execution_id, account_id, instrument_id, side, qty, price)
 VALUES (5920, 59208, 1, 5921, 'buy', 10, 100), (5920, 59208, 4, 5921, 'sell', 10, 100);
@@ -123,6 +123,31 @@ SELECT pg_temp.try('SELECT risk.withdraw(3, 1, 5920)');
 SELECT pg_temp.try('SELECT risk.withdraw(4, 1, 5920)');
 SELECT risk.hold_gainers();
 SELECT owner_id, gain, paid, amount FROM held WHERE remaining IS NOT NULL;
+-- Two have gained.  Mallory buys 4 from ann and 6 from bob at 100 and sells them
+-- back at 70: 300 lost, 100 of it his, 200 paid.  Bob's 180 are held, and 20 of
+-- ann's 120, which makes 200.
+INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
+VALUES (5920, 7, 'USDT', 'ann', 'watched'), (5920, 8, 'USDT', 'bob', 'watched');
+SELECT FROM risk.deposit(1, 100, 5920);
+SELECT FROM risk.deposit(7, 1000, 5920);
+SELECT FROM risk.deposit(8, 1000, 5920);
+INSERT INTO ledger.trade (book_id, execution_id, account_id, instrument_id, side, qty, price)
+VALUES (5920, 59212, 1, 5922, 'buy', 10, 100), (5920, 59212, 7, 5922, 'sell', 4, 100), (5920, 59212, 8, 5922, 'sell', 6, 100);
+INSERT INTO ledger.trade (book_id, execution_id, account_id, instrument_id, side, qty, price)
+VALUES (5920, 59213, 1, 5922, 'sell', 10, 70), (5920, 59213, 7, 5922, 'buy', 4, 70), (5920, 59213, 8, 5922, 'buy', 6, 70);
+SELECT risk.hold_gainers();
+SELECT owner_id, gain, paid, amount FROM held WHERE remaining IS NOT NULL AND owner_id IN ('ann', 'bob') ORDER BY owner_id;
+-- He does it again, with ann alone, at 80: 200 lost, 100 paid.  Of ann's 320, 20
+-- are held already and all of bob's 180, so it is she who is held for the 100.
+SELECT FROM risk.deposit(1, 100, 5920);
+INSERT INTO ledger.trade (book_id, execution_id, account_id, instrument_id, side, qty, price)
+VALUES (5920, 59214, 1, 5922, 'buy', 10, 100), (5920, 59214, 7, 5922, 'sell', 10, 100);
+INSERT INTO ledger.trade (book_id, execution_id, account_id, instrument_id, side, qty, price)
+VALUES (5920, 59215, 1, 5922, 'sell', 10, 80), (5920, 59215, 7, 5922, 'buy', 10, 80);
+SELECT risk.hold_gainers();
+SELECT owner_id, gain, paid, amount FROM held WHERE remaining IS NOT NULL AND owner_id IN ('ann', 'bob') ORDER BY owner_id, gain;
+
+-- A loss that no policy watches holds nobody.
 UPDATE ledger.account SET policy_code = 'electra' WHERE book_id = 5920 AND account_id = 1;
 INSERT INTO ledger.trade (book_id, execution_id, account_id, instrument_id, side, qty, price)
 VALUES (5920, 59210, 1, 5920, 'buy', 1, 100), (5920, 59210, 2, 5920, 'sell', 1, 100),
