@@ -48,6 +48,7 @@ OBJS = \
 	src/entry_kind.o \
 	src/freeze.o \
 	src/posting_rows.o \
+	src/trigger_price.o \
 	src/posting.o \
 	src/floor.o \
 	src/fold.o \
@@ -56,6 +57,7 @@ OBJS = \
 	src/isolated.o \
 	src/execution.o \
 	src/account_state.o \
+	src/sweep.o \
 	src/trading_fee.o \
 	src/trade.o \
 	src/instrument_settlement.o \
@@ -75,6 +77,7 @@ OBJS = \
 	src/fund_use.o \
 	src/stages.o \
 	src/takeover.o \
+	src/liquidation.o \
 	src/waterfall.o \
 	src/deleveraging.o \
 	src/loss_sharing.o \
@@ -109,6 +112,8 @@ SQL_PARTS = \
 	sql/price_band.sql \
 	sql/prices.sql \
 	sql/stop_order.sql \
+	sql/sweep.sql \
+	sql/liquidation.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \

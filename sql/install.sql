@@ -44,6 +44,8 @@ BEGIN
 	PERFORM risk.create_pending_deposit_tables();
 	PERFORM risk.create_price_band_tables();
 	PERFORM risk.create_stop_order_tables();
+	PERFORM risk.create_sweep_tables();
+	PERFORM risk.create_liquidation_tables();
 	PERFORM risk.create_notice_tables();
 	PERFORM risk.create_fund_tables();
 	PERFORM risk.create_gainer_tables();

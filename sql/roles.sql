@@ -71,6 +71,10 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.confirm_held_ticks()'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.trigger_stop_orders(int, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep(int, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_account(int, bigint)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_order(int, int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.reband(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze(bigint, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze_owner(text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.lift_freeze(bigint, text, text, int)'),
@@ -182,7 +186,7 @@ SET client_min_messages = warning
 AS $function$
 DECLARE
 	-- what says nothing of anybody, and is for all to read
-	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_tier',
+	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_change', 'margin_tier',
 		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'fund_history', 'fund_movement', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
 		'account_risk', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'pending_margin', 'negative_balance_report'];

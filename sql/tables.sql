@@ -32,6 +32,7 @@ BEGIN
 		settle_asset text NOT NULL REFERENCES ledger.asset,
 		multiplier numeric NOT NULL DEFAULT 1
 			CHECK (multiplier > 0 AND multiplier < 'Infinity'),
+		lot numeric CHECK (lot > 0 AND lot < 1e20 AND scale(trim_scale(lot)) <= 18),
 		limit_mode text NOT NULL DEFAULT 'report'
 			CHECK (limit_mode IN ('report', 'refuse')),
 		open_interest_limit numeric
@@ -59,6 +60,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.instrument.kind IS 'linear: settled in the quote asset; inverse: in the coin; quanto: in another asset, with the formulas of linear.';
 	COMMENT ON COLUMN ledger.instrument.settle_asset IS 'What profit, loss, margin and fees are in.';
 	COMMENT ON COLUMN ledger.instrument.multiplier IS 'Units of the underlying in one contract.';
+	COMMENT ON COLUMN ledger.instrument.lot IS 'The least number of contracts that an order can be for: a step of a liquidation closes whole lots, and leaves no less than one. NULL: 8 decimals.';
 	COMMENT ON COLUMN ledger.instrument.state IS 'open; close_only: no trade that adds risk; halted: nor a liquidation, and who has a position cannot withdraw, while it counts in the equity at the last mark; settled: all positions were closed by risk.settle_instrument(), and no trade comes any more.';
 	COMMENT ON COLUMN ledger.instrument.max_mark_age IS 'A mark that is older is stale: who has a position cannot withdraw and is not liquidated until the next tick. NULL: a mark holds until the next one.';
 	COMMENT ON COLUMN ledger.instrument.last_funding_at IS 'The latest funding of any book; written by posting.';
@@ -326,6 +328,7 @@ BEGIN
 		posted_at timestamptz NOT NULL DEFAULT '-infinity',
 		amount numeric NOT NULL DEFAULT 0,
 		floor numeric,
+		reserve numeric,
 		PRIMARY KEY (book_id, slot, account_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
@@ -340,6 +343,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.balance.posted_at IS 'Time of the last entry of the slot.';
 	COMMENT ON COLUMN ledger.balance.amount IS 'In units of the asset.';
 	COMMENT ON COLUMN ledger.balance.floor IS 'What the sum over all slots may not be below at commit; NULL: no floor.';
+	COMMENT ON COLUMN ledger.balance.reserve IS 'How much can be debited before ledger.position.trigger_price has to move; a credit adds to it. NULL: there is no open position, or the sweep looks at the account each time.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.transfer (
 		book_id int NOT NULL DEFAULT 1,
@@ -627,9 +631,15 @@ BEGIN
 		trades bigint NOT NULL,
 		qty numeric NOT NULL,
 		cost numeric NOT NULL,
+		trigger_price numeric,
 		PRIMARY KEY (book_id, account_id, instrument_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
+	-- What a mark has reached is a range of one of these.
+	CREATE INDEX IF NOT EXISTS position_long_trigger
+		ON ledger.position (instrument_id, trigger_price) WHERE qty > 0 AND trigger_price IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS position_short_trigger
+		ON ledger.position (instrument_id, trigger_price) WHERE qty < 0 AND trigger_price IS NOT NULL;
 	-- For the open interest.  An expression, because no lookup of one position
 	-- may come here by mistake: with the columns themselves a planner without
 	-- statistics takes this index for as good as the primary key.
@@ -643,6 +653,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position.trades IS 'How many trades made it.';
 	COMMENT ON COLUMN ledger.position.qty IS 'Contracts, long above zero.';
 	COMMENT ON COLUMN ledger.position.cost IS 'Signed value paid and not yet realised, in the settlement asset.';
+	COMMENT ON COLUMN ledger.position.trigger_price IS 'The mark at which the sweep looks at the account: at or below it for a long position, at or above it for a short one. Early, never late: while no mark of the account has passed its trigger the account cannot be liquidated. Infinity (long) and 0 (short): at every mark. NULL: at none, or not a trader.';
 
 	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
 		book_id int NOT NULL DEFAULT 1,

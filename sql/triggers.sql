@@ -293,6 +293,13 @@ BEGIN
 	  WHERE n.status NOT IN ('frozen', 'closed') AND n.kind = 'trader'
 		AND risk.freeze_of(n.book_id, n.account_id, n.owner_id) IS NOT NULL;
 
+	-- what triggers go by; in a posting no policy and no group changes
+	PERFORM risk.reband_accounts(c.book_id, c.ids, true)
+	   FROM (SELECT n.book_id, array_agg(n.account_id) AS ids
+			   FROM before o JOIN after n ON n.book_id = o.book_id AND n.account_id = o.account_id
+			  WHERE n.kind = 'trader' AND (n.policy_code, n.in_group) IS DISTINCT FROM (o.policy_code, o.in_group)
+			  GROUP BY n.book_id ORDER BY n.book_id) c;
+
 	INSERT INTO ledger.event (book_id, account_id, kind, payload)
 	SELECT n.book_id, n.account_id, 'account_change',
 		   jsonb_build_object('status', jsonb_build_array(o.status, n.status),
@@ -341,6 +348,10 @@ AS $function$
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
 			('account', 'follow_change', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT', 'follow_account'),
 			('policy', 'check_row', 'O', 'BEFORE INSERT|FOR EACH ROW', 'check_policy'),
+			('policy', 'note_change', 'O', 'AFTER INSERT|FOR EACH ROW', 'note_margin_change'),
+			('margin_tier', 'note_change', 'O', 'AFTER INSERT OR DELETE OR UPDATE|FOR EACH ROW', 'note_margin_change'),
+			('margin_scale', 'note_change', 'O', 'AFTER INSERT|FOR EACH ROW', 'note_margin_change'),
+			('instrument', 'note_change', 'O', 'AFTER UPDATE|FOR EACH ROW', 'note_margin_change'),
 			('asset', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_asset'),
 			('asset', 'open_accounts', 'O', 'AFTER INSERT|FOR EACH ROW', 'open_system_accounts'),
 			('instrument', 'check_change', 'O', 'BEFORE UPDATE|FOR EACH ROW', 'check_instrument'),
@@ -363,9 +374,9 @@ AS $function$
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
-					WHEN n.name IN ('account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'pending_deposit') THEN 'BEFORE DELETE|FOR EACH ROW'
+					WHEN n.name IN ('account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'pending_deposit', 'liquidation') THEN 'BEFORE DELETE|FOR EACH ROW'
 					ELSE 'BEFORE UPDATE OR DELETE|FOR EACH ROW' END, 'refuse_change'
-		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'pending_deposit', 'trade', 'transfer', 'entry', 'settlement', 'reset',
+		  FROM unnest(ARRAY['account', 'balance', 'position', 'stop_order', 'debt', 'instalment', 'freeze', 'pending_deposit', 'liquidation', 'liquidation_step', 'trade', 'transfer', 'entry', 'settlement', 'reset',
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'bust', 'seal', 'seal_range',
 							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',

@@ -187,6 +187,33 @@ BEGIN
 			 WHERE f.fault IS NOT NULL
 			 ORDER BY s.instrument_id, s.effective_at
 			 LIMIT 1) v;
+	-- A trigger is of an open position of a trader, and what can be debited
+	-- before one has to move is not below zero.
+	RETURN QUERY
+	SELECT 'trigger_prices', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, f.offender
+			  FROM (SELECT p.book_id, p.account_id,
+						   format('book %s, account %s, instrument %s: trigger %s at a quantity of %s', p.book_id, p.account_id, p.instrument_id, p.trigger_price, p.qty) AS offender
+					  FROM ledger.position p
+					 WHERE p.trigger_price IS NOT NULL AND (p.qty = 0 OR p.account_id < 0 OR p.trigger_price < 0)
+					UNION ALL
+					-- without a reserve the sweep has to find it at every mark
+					SELECT p.book_id, p.account_id,
+						   format('book %s, account %s, instrument %s: trigger %s without a reserve', p.book_id, p.account_id, p.instrument_id, coalesce(p.trigger_price::text, 'none'))
+					  FROM ledger.position p
+					  JOIN ledger.balance b ON b.book_id = p.book_id AND b.slot = 0 AND b.account_id = p.account_id
+					 WHERE p.qty <> 0 AND p.account_id > 0 AND b.reserve IS NULL
+					   AND (p.trigger_price = CASE WHEN p.qty > 0 THEN 'Infinity'::numeric ELSE 0 END) IS NOT TRUE
+					UNION ALL
+					SELECT b.book_id, b.account_id,
+						   format('book %s, account %s: reserve %s', b.book_id, b.account_id, b.reserve)
+					  FROM ledger.balance b
+					 WHERE b.reserve IS NOT NULL
+					   AND (b.reserve < 0 OR b.account_id < 0
+							OR NOT EXISTS (SELECT FROM ledger.position p WHERE p.book_id = b.book_id AND p.account_id = b.account_id AND p.qty <> 0))) f
+			 WHERE check_accounts.book_id IS NULL OR f.book_id = check_accounts.book_id
+			 ORDER BY f.book_id, f.account_id
+			 LIMIT 1) v;
 END
 $function$;
 COMMENT ON FUNCTION risk.check_accounts(int) IS

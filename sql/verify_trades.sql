@@ -439,6 +439,50 @@ BEGIN
 			 ORDER BY u.book_id, u.execution_id, u.account_id
 			 LIMIT 1) v;
 
+	-- A step of a liquidation is a takeover, and what an account was charged is
+	-- what the row of its liquidation says.
+	RETURN QUERY
+	SELECT 'liquidations', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, format('book %s, liquidation %s: %s', f.book_id, f.liquidation_id, f.fault) AS offender
+			  FROM (SELECT l.book_id, l.liquidation_id,
+						   format('step %s: %s at %s, taken over %s at %s', s.step, s.qty, s.price, coalesce(k.qty::text, 'nothing'), k.price) AS fault
+					  FROM ledger.liquidation l
+					  JOIN ledger.liquidation_step s ON s.book_id = l.book_id AND s.liquidation_id = l.liquidation_id
+					  LEFT JOIN ledger.takeover k ON k.book_id = s.book_id AND k.execution_id = s.execution_id
+					 WHERE (k.account_id, k.instrument_id, k.qty, k.price) IS DISTINCT FROM (l.account_id, s.instrument_id, s.qty, s.price)
+					   AND (k.execution_id IS NOT NULL OR NOT EXISTS (SELECT FROM ledger.checkpoint c WHERE c.book_id = l.book_id))
+					UNION ALL
+					SELECT l.book_id, l.liquidation_id, format('it has %s steps, %s rows', l.steps, s.n)
+					  FROM ledger.liquidation l
+					 CROSS JOIN LATERAL (SELECT count(*) AS n FROM ledger.liquidation_step s
+										  WHERE s.book_id = l.book_id AND s.liquidation_id = l.liquidation_id) s
+					 WHERE s.n <> l.steps
+					UNION ALL
+					SELECT e.book_id, e.cause, format('%s of account %s is %s, expected %s', e.kind, e.account_id, e.amount, coalesce(x.amount, 0))
+					  FROM (SELECT e.book_id, e.cause, e.kind, e.account_id, sum(e.amount) AS amount FROM ledger.entry e
+							 WHERE e.kind IN ('liquidation_fee', 'liquidation_surplus') GROUP BY 1, 2, 3, 4) e
+					  LEFT JOIN ledger.liquidation l ON l.book_id = e.book_id AND l.liquidation_id = e.cause
+					  LEFT JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id AND a.asset_code = l.asset_code
+					 CROSS JOIN LATERAL (
+						SELECT CASE WHEN e.kind = 'liquidation_surplus'
+									THEN CASE WHEN a.account_id = l.account_id THEN -l.surplus WHEN a.kind = 'insurance_fund' THEN l.surplus END
+									WHEN a.account_id = l.account_id THEN -(l.fee_to_fund + l.fee_to_liquidator + l.fee_to_venue)
+									WHEN a.kind = 'insurance_fund' THEN l.fee_to_fund
+									WHEN a.kind = 'liquidity' THEN l.fee_to_liquidator
+									WHEN a.kind = 'fee' THEN l.fee_to_venue END AS amount) x
+					 WHERE e.amount IS DISTINCT FROM x.amount
+					UNION ALL
+					SELECT l.book_id, l.liquidation_id, format('%s was charged, its entries say %s', l.fee_to_fund + l.fee_to_liquidator + l.fee_to_venue + l.surplus, -coalesce(e.amount, 0))
+					  FROM ledger.liquidation l
+					  LEFT JOIN (SELECT e.book_id, e.account_id, e.cause, sum(e.amount) AS amount FROM ledger.entry e
+								  WHERE e.kind IN ('liquidation_fee', 'liquidation_surplus') GROUP BY 1, 2, 3) e
+							 ON e.book_id = l.book_id AND e.account_id = l.account_id AND e.cause = l.liquidation_id
+					 WHERE l.fee_to_fund + l.fee_to_liquidator + l.fee_to_venue + l.surplus <> -coalesce(e.amount, 0)
+					   AND NOT EXISTS (SELECT FROM ledger.checkpoint c WHERE c.book_id = l.book_id)) f
+			 WHERE check_trades.book_id IS NULL OR f.book_id = check_trades.book_id
+			 ORDER BY f.book_id, f.liquidation_id
+			 LIMIT 1) v;
+
 	-- A takeover is two trades of its kind, and there are no others.
 	RETURN QUERY
 	SELECT 'takeovers', coalesce(max(v.n), 0), max(v.offender)

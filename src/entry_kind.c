@@ -53,6 +53,8 @@ entry_cause_kind(const char *kind)
 		return "settlement";
 	if (strcmp(kind, "loss_share") == 0 || strcmp(kind, "adl_gain") == 0)
 		return "shortfall_payment";
+	if (strcmp(kind, "liquidation_fee") == 0 || strcmp(kind, "liquidation_surplus") == 0)
+		return "liquidation";
 	if (strcmp(kind, "exchange") == 0)
 		return "exchange";
 	return strcmp(kind, "funding") == 0 ? "funding" : "transfer";

@@ -69,6 +69,7 @@ settle_positions(Wiring *wiring, Posting *posting, int32 book_id, PositionSettle
 
 		if (clearing->slot < 0)
 			posting_take_slots(posting, &clearing, 1);
+		posting_move_position(account, settlements[i].instrument_id);
 		posting_post(posting, account, settlements[i].amount, kind, settlement_ids[i], now);
 		posting_post(posting, clearing, decimal_negate(settlements[i].amount), kind, settlement_ids[i], now);
 	}

@@ -40,6 +40,7 @@
 
 #include "compat.h"
 #include "posting_rows.h"
+#include "trigger_price.h"
 
 /* What a statement of one row costs in commands, about; more where rows are not written by key. */
 #define COMMANDS_PER_STATEMENT	3
@@ -196,6 +197,7 @@ remember_balance(LedgerAccount *account, const BalanceRow *row)
 	account->slot = row->slot;
 	account->amount = row->amount;
 	account->floor = row->floor;
+	account->reserve = row->reserve;
 	account->seq = row->seq;
 	account->posted_at = row->posted_at;
 	account->tid = row->tid;
@@ -263,11 +265,14 @@ read_accounts(Posting *posting, const int64 *ids, int n, BalanceLock lock)
 		{
 			BalanceRow	row = {
 				.slot = found->account.slot, .amount = found->account.amount, .floor = found->account.floor,
-				.seq = found->account.seq, .posted_at = found->account.posted_at, .tid = found->account.tid
+				.seq = found->account.seq, .posted_at = found->account.posted_at, .tid = found->account.tid,
+				.reserve = found->account.reserve
 			};
 
 			remember_balance(account, &row);
 			account->changed = found->account.changed;
+			account->moved = found->account.moved;
+			account->rebanded = found->account.rebanded;
 		}
 		found->account = *account;
 		if (!known && account->kind != ACCOUNT_TRADER)
@@ -596,6 +601,8 @@ posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 	/* every amount is stored with the digits of its asset */
 	amount = decimal_round(amount, account->scale, DECIMAL_HALF_AWAY);
 	account->amount = decimal_add(account->amount, amount);
+	if (account->reserve != NULL)
+		account->reserve = decimal_add(account->reserve, amount);
 	account->changed = true;
 	account->seq++;
 
@@ -607,6 +614,34 @@ posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 	entry->kind = kind;
 	entry->cause = cause;
 	entry->effective_at = effective_at;
+}
+
+/* posting_move_position: a position of the account, which is locked, has been written */
+void
+posting_move_position(LedgerAccount *account, int32 instrument_id)
+{
+	account->moved = list_append_unique_int(account->moved, instrument_id);
+}
+
+/* posting_reband: all triggers of the account are to be reckoned anew */
+void
+posting_reband(LedgerAccount *account)
+{
+	account->rebanded = true;
+}
+
+/* Triggers that the posting moves, and the reserves that go with them. */
+static void
+write_trigger_prices(Posting *posting, LedgerAccount **changed, int n)
+{
+	LedgerAccount **due = palloc_extended(sizeof(LedgerAccount *) * Max(n, 1), MCXT_ALLOC_HUGE);
+	int			ndue = 0;
+
+	for (int i = 0; i < n; i++)
+		if (trigger_prices_are_due(changed[i]))
+			due[ndue++] = changed[i];
+	if (ndue > 0)
+		trigger_prices_write(posting->wiring, posting->book_id, due, ndue);
 }
 
 static void
@@ -625,7 +660,7 @@ write_balances(Posting *posting)
 
 	hash_seq_init(&scan, posting->accounts);
 	while ((found = hash_seq_search(&scan)) != NULL)
-		if (found->account.changed)
+		if (found->account.changed || trigger_prices_are_due(&found->account))
 			changed[n++] = &found->account;
 	foreach(lc, posting->filled_slots)
 		if (((LedgerAccount *) lfirst(lc))->changed)
@@ -634,8 +669,11 @@ write_balances(Posting *posting)
 
 	/* time never runs backwards within an account, whatever the clock does */
 	for (int i = 0; i < n; i++)
-		changed[i]->posted_at = Max(now, changed[i]->posted_at);
-	insert_entry_rows(posting->wiring, posting->book_id, posting->entries, posting->nentries);
+		if (changed[i]->changed)
+			changed[i]->posted_at = Max(now, changed[i]->posted_at);
+	if (posting->nentries > 0)
+		insert_entry_rows(posting->wiring, posting->book_id, posting->entries, posting->nentries);
+	write_trigger_prices(posting, changed, n);
 
 	/*
 	 * The notes before the balances: with SET CONSTRAINTS IMMEDIATE the update
@@ -643,7 +681,7 @@ write_balances(Posting *posting)
 	 */
 	ids = palloc(sizeof(Datum) * n);
 	for (int i = 0; i < n; i++)
-		if (changed[i]->floor != NULL && changed[i]->kind != ACCOUNT_INSURANCE_FUND &&
+		if (changed[i]->changed && changed[i]->floor != NULL && changed[i]->kind != ACCOUNT_INSURANCE_FUND &&
 			decimal_compare(changed[i]->amount, changed[i]->floor) < 0)
 			ids[below++] = Int64GetDatum(changed[i]->account_id);
 	if (below > 0)
@@ -651,17 +689,17 @@ write_balances(Posting *posting)
 		values[1] = array_argument(ids, NULL, below, INT8OID);
 		wiring_write(posting->wiring, &note_below_floor, values);
 	}
-	update_balance_rows(posting->wiring, posting->book_id, changed, n);
+	if (n > 0)
+		update_balance_rows(posting->wiring, posting->book_id, changed, n);
 }
 
 /*
  * posting_write
- *		Write what was posted: entries, one row per leg, and each balance once.
- *		The posting is spent.
+ *		Write what was posted: entries, one row per leg, each balance once, and
+ *		the triggers that have to move.  The posting is spent.
  */
 void
 posting_write(Posting *posting)
 {
-	if (posting->nentries > 0)
-		write_balances(posting);
+	write_balances(posting);
 }

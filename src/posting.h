@@ -64,8 +64,11 @@ typedef struct LedgerAccount
 	TimestampTz posted_at;
 	Numeric		amount;
 	Numeric		floor;			/* NULL: none */
+	Numeric		reserve;		/* of the balance, before a trigger has to move; NULL: none */
 	ItemPointerData tid;		/* of the row; invalid when only statements may write it */
 	bool		changed;
+	List	   *moved;			/* instruments whose position has changed */
+	bool		rebanded;		/* all triggers are to be reckoned anew */
 } LedgerAccount;
 
 typedef struct Posting Posting;
@@ -85,6 +88,8 @@ extern List *posting_take_filled_slots(Posting *posting, LedgerAccount *account)
 extern Numeric posting_total(Posting *posting, LedgerAccount *account);
 extern void posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 						 const char *kind, int64 cause, TimestampTz effective_at);
+extern void posting_move_position(LedgerAccount *account, int32 instrument_id);
+extern void posting_reband(LedgerAccount *account);
 extern void posting_write(Posting *posting);
 
 extern bool account_kind_is_gated(AccountKind kind);

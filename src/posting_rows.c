@@ -29,14 +29,15 @@ static const char *const status_names[STATUS_KINDS] = {
 enum BalanceColumn
 {
 	BALANCE_BOOK, BALANCE_SLOT, BALANCE_ACCOUNT, BALANCE_SEQ, BALANCE_POSTED_AT, BALANCE_AMOUNT,
-	BALANCE_FLOOR, BALANCE_COLUMNS
+	BALANCE_FLOOR, BALANCE_RESERVE, BALANCE_COLUMNS
 };
 
 static const HotLayout balance_layout = {
 	.nkey = 3, .ncolumns = BALANCE_COLUMNS,
 	.columns = {
 		{"book_id", INT4OID}, {"slot", INT4OID}, {"account_id", INT8OID}, {"seq", INT8OID},
-		{"posted_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"floor", NUMERICOID}
+		{"posted_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"floor", NUMERICOID},
+		{"reserve", NUMERICOID}
 	},
 	.written = true, .triggers = {"floor", "keep_rows", "keep_table", "written_by_posting"},
 	.index = "balance_slots"
@@ -86,7 +87,7 @@ static const HotLayout asset_layout = {
  * instead, and it is where the statistics are older than the rows.
  */
 #define LOCK_BALANCES(how) \
-	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at" \
+	"SELECT b.account_id, b.amount, b.floor, b.seq, b.posted_at, b.reserve" \
 	" FROM unnest($3) AS u(account_id), LATERAL (" \
 	"  SELECT b.* FROM {balance} b" \
 	"  WHERE b.book_id = $1 AND b.slot = $2 AND b.account_id = u.account_id" \
@@ -119,11 +120,11 @@ static const LedgerStatement insert_entries = {
 };
 
 static const LedgerStatement update_balances = {
-	"INSERT INTO {balance} (book_id, slot, account_id, amount, seq, posted_at)"
-	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6)"
+	"INSERT INTO {balance} (book_id, slot, account_id, amount, seq, posted_at, reserve)"
+	" SELECT $1, unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7)"
 	" ON CONFLICT (book_id, slot, account_id) DO UPDATE"
-	" SET amount = excluded.amount, seq = excluded.seq, posted_at = excluded.posted_at",
-	6, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+	" SET amount = excluded.amount, seq = excluded.seq, posted_at = excluded.posted_at, reserve = excluded.reserve",
+	7, {INT4OID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, NUMERICARRAYOID}
 };
 
 static int
@@ -209,6 +210,7 @@ lock_hot_balances(HotTable *table, int32 book_id, int slot, const int64 *ids, in
 				.posted_at = DatumGetTimestampTz(hot_datum(table, BALANCE_POSTED_AT)),
 				.amount = hot_numeric(table, BALANCE_AMOUNT),
 				.floor = hot_numeric(table, BALANCE_FLOOR),
+				.reserve = hot_numeric(table, BALANCE_RESERVE),
 				.tid = table->slot->tts_tid
 		};
 	}
@@ -243,7 +245,8 @@ lock_balance_rows(Wiring *wiring, int32 book_id, int slot, const int64 *ids, int
 		rows[row] = (BalanceRow)
 		{
 			.account_id = result_int64(row, 1), .slot = slot, .amount = result_numeric(row, 2),
-				.floor = result_numeric(row, 3), .seq = result_int64(row, 4), .posted_at = result_int64(row, 5)
+				.floor = result_numeric(row, 3), .seq = result_int64(row, 4), .posted_at = result_int64(row, 5),
+				.reserve = result_numeric(row, 6)
 		};
 		ItemPointerSetInvalid(&rows[row].tid);
 	}
@@ -419,9 +422,11 @@ update_hot_balance(HotTable *table, int32 book_id, LedgerAccount *account)
 	Datum		values[BALANCE_COLUMNS] = {
 		Int32GetDatum(book_id), Int32GetDatum(account->slot), Int64GetDatum(account->account_id),
 		Int64GetDatum(account->seq), TimestampTzGetDatum(account->posted_at), NumericGetDatum(account->amount),
-		NumericGetDatum(account->floor)
+		NumericGetDatum(account->floor), NumericGetDatum(account->reserve)
 	};
-	bool		nulls[BALANCE_COLUMNS] = {[BALANCE_FLOOR] = account->floor == NULL};
+	bool		nulls[BALANCE_COLUMNS] = {
+		[BALANCE_FLOOR] = account->floor == NULL, [BALANCE_RESERVE] = account->reserve == NULL
+	};
 
 	return ItemPointerIsValid(&account->tid) &&
 		(account->floor == NULL || decimal_compare(account->amount, account->floor) >= 0) &&
@@ -438,12 +443,13 @@ void
 update_balance_rows(Wiring *wiring, int32 book_id, LedgerAccount **accounts, int n)
 {
 	HotTable   *table = wiring_hot(wiring, LEDGER_BALANCE, &balance_layout);
-	Datum	   *columns[5];
-	Datum		values[6] = {Int32GetDatum(book_id)};
-	static const Oid types[5] = {INT4OID, INT8OID, NUMERICOID, INT8OID, TIMESTAMPTZOID};
+	Datum	   *columns[6];
+	bool	   *no_reserve = palloc_extended(sizeof(bool) * Max(n, 1), MCXT_ALLOC_HUGE);
+	Datum		values[7] = {Int32GetDatum(book_id)};
+	static const Oid types[6] = {INT4OID, INT8OID, NUMERICOID, INT8OID, TIMESTAMPTZOID, NUMERICOID};
 	int			rest = 0;
 
-	for (int c = 0; c < 5; c++)
+	for (int c = 0; c < 6; c++)
 		columns[c] = palloc_extended(sizeof(Datum) * Max(n, 1), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
 	{
@@ -453,13 +459,15 @@ update_balance_rows(Wiring *wiring, int32 book_id, LedgerAccount **accounts, int
 		columns[1][rest] = Int64GetDatum(accounts[i]->account_id);
 		columns[2][rest] = NumericGetDatum(accounts[i]->amount);
 		columns[3][rest] = Int64GetDatum(accounts[i]->seq);
-		columns[4][rest++] = TimestampTzGetDatum(accounts[i]->posted_at);
+		columns[4][rest] = TimestampTzGetDatum(accounts[i]->posted_at);
+		no_reserve[rest] = accounts[i]->reserve == NULL;
+		columns[5][rest++] = NumericGetDatum(accounts[i]->reserve);
 	}
 	CommandCounterIncrement();
 	if (rest == 0)
 		return;
-	for (int c = 0; c < 5; c++)
-		values[c + 1] = array_argument(columns[c], NULL, rest, types[c]);
+	for (int c = 0; c < 6; c++)
+		values[c + 1] = array_argument(columns[c], c == 5 ? no_reserve : NULL, rest, types[c]);
 	wiring_write(wiring, &update_balances, values);
 	if (SPI_processed != (uint64) rest)
 		elog(ERROR, "%d balances were locked, " UINT64_FORMAT " written", rest, SPI_processed);

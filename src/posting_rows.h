@@ -16,6 +16,7 @@ typedef struct BalanceRow
 	TimestampTz posted_at;
 	Numeric		amount;
 	Numeric		floor;			/* NULL: none */
+	Numeric		reserve;		/* NULL: none */
 	ItemPointerData tid;		/* invalid when only statements may write it */
 } BalanceRow;
 

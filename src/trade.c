@@ -546,6 +546,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	position->qty = change.qty;
 	position->cost = change.cost;
 	position->changed = true;
+	posting_move_position(account, trade->instrument_id);
 	isolated_forget(&tp->margin, account->account_id);
 
 	if (change.realized != NULL && decimal_sign(change.realized) != 0)

@@ -90,6 +90,14 @@ DO $$ BEGIN PERFORM risk.deposit(10, 3); PERFORM risk.waive(1, 2, 'small'); PERF
 INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id)
 VALUES (4, 2, 'buy', 1, 170, 13), (2, 2, 'sell', 1, 170, 13);
 DO $$ BEGIN PERFORM risk.bust(13, 'wrong print'); END $$;
+-- book 2: a liquidation with a fee
+INSERT INTO ledger.policy (policy_code, stages, liquidation_fee_base, liquidation_fee_maximum, execution, surplus_to)
+VALUES ('liquidated', '{own,fund,house}', 0.1, 0.2, 'mark', 'trader');
+INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code) VALUES (2, 24, 'USDT', 'liquidated');
+DO $$ BEGIN PERFORM risk.deposit(24, 10, 2); END $$;
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (2, 24, 2, 'buy', 1, 150, 24), (2, 23, 2, 'sell', 1, 150, 24);
+DO $$ BEGIN PERFORM risk.sweep_account(2, 24); END $$;
 
 BEGIN;
 SELECT no_plan();
@@ -260,6 +268,13 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('folds', 'UPDATE ledger.entry SET posted_at = ''2100-01-01'' WHERE kind = ''fold'' AND slot > 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '2100-01-01'),
 	('folds', 'DELETE FROM ledger.entry WHERE kind = ''fold'' AND slot = 0 AND account_id = risk.system_account(1, ''external'', ''USDT'')', '1 entries, 0 of them in slot 0'),
 	('folds', 'UPDATE ledger.entry SET kind = ''fold'' WHERE account_id = 3 AND seq = 1', 'account 3, fold'),
+	('liquidations', 'DELETE FROM ledger.takeover WHERE book_id = 2 AND account_id = 24', 'step 1: 1 at 150'),
+	('liquidations', 'DELETE FROM ledger.liquidation_step', 'it has 1 steps, 0 rows'),
+	('liquidations', 'UPDATE ledger.liquidation SET fee_to_fund = fee_to_fund + 1', 'is 10.00, expected 11'),
+	('liquidations', 'UPDATE ledger.liquidation SET surplus = 3', '13.00 was charged, its entries say 10.00'),
+	('trigger_prices', 'UPDATE ledger.balance SET reserve = -1 WHERE account_id = 2', 'account 2: reserve -1'),
+	('trigger_prices', 'UPDATE ledger.balance SET reserve = NULL WHERE account_id = 2', 'without a reserve'),
+	('trigger_prices', 'UPDATE ledger.position SET trigger_price = 5 WHERE qty = 0', 'trigger 5 at a quantity of 0'),
 	('margin_settings', 'UPDATE ledger.margin_setting SET leverage = 2', 'account 2'),
 	('margin_settings', 'DELETE FROM ledger.margin_setting', 'account 2'),
 	('margin_settings', 'INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (3, 1, 5)', 'account 3'),

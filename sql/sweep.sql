@@ -1,0 +1,263 @@
+-- sweep.sql
+--		Which accounts the marks of the moment make due, found by the triggers
+--		of their positions and not by asking everybody.
+--
+-- Postings keep the triggers, see src/trigger_price.c.  What changes the
+-- requirements of many accounts at once is noted in ledger.margin_change, and
+-- the sweep brings the triggers that it concerns up to date before it looks.
+
+CREATE FUNCTION risk.create_sweep_tables() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	CREATE TABLE IF NOT EXISTS ledger.margin_change (
+		change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+		instrument_id int,
+		policy_code text,
+		effective_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		horizon xid8,
+		who text NOT NULL DEFAULT session_user,
+		CONSTRAINT margin_change_is_of_one_thing CHECK ((instrument_id IS NULL) <> (policy_code IS NULL))
+	);
+	COMMENT ON TABLE ledger.margin_change IS
+		'Changes of what positions require that their triggers do not know yet: written by triggers, taken out by risk.sweep() when every position concerned has been judged again.';
+	COMMENT ON COLUMN ledger.margin_change.change_id IS 'Number of the row.';
+	COMMENT ON COLUMN ledger.margin_change.instrument_id IS 'The instrument whose tiers, scale or market data have changed; NULL: a policy has.';
+	COMMENT ON COLUMN ledger.margin_change.policy_code IS 'The policy that has a new version; NULL: an instrument has changed.';
+	COMMENT ON COLUMN ledger.margin_change.effective_at IS 'From when on it counts.';
+	COMMENT ON COLUMN ledger.margin_change.horizon IS 'Transactions before this one may have posted without knowing of it: while one of them runs the row stays. NULL: no sweep has seen it since it counts.';
+	COMMENT ON COLUMN ledger.margin_change.who IS 'Who made the change.';
+END
+$function$;
+COMMENT ON FUNCTION risk.create_sweep_tables() IS
+	'Makes the table of changes that triggers do not know yet. Called by risk.install().';
+
+CREATE FUNCTION risk.note_margin_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF TG_TABLE_NAME = 'policy' THEN
+		INSERT INTO ledger.margin_change (policy_code, effective_at) VALUES (NEW.policy_code, NEW.effective_at);
+	ELSIF TG_TABLE_NAME = 'instrument' THEN
+		-- more of either only makes the fee smaller
+		IF NEW.depth_ratio < OLD.depth_ratio OR NEW.reference_notional IS DISTINCT FROM OLD.reference_notional THEN
+			INSERT INTO ledger.margin_change (instrument_id) VALUES (NEW.instrument_id);
+		END IF;
+	ELSE
+		INSERT INTO ledger.margin_change (instrument_id)
+		SELECT DISTINCT i FROM unnest(ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.instrument_id END,
+											CASE WHEN TG_OP <> 'DELETE' THEN NEW.instrument_id END]) AS i
+		 WHERE i IS NOT NULL;
+	END IF;
+	RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION risk.note_margin_change() IS
+	'Notes in ledger.margin_change that the tiers, scale or market data of an instrument, or a policy, have changed.';
+
+CREATE FUNCTION risk.reband_accounts(book_id int, account_ids bigint[], wait boolean) RETURNS int
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'risk_reband_accounts';
+COMMENT ON FUNCTION risk.reband_accounts(int, bigint[], boolean) IS
+	'Reckons the triggers of these accounts anew and returns how many accounts it were. With wait it waits for those that another transaction has locked, without it leaves them out.';
+
+-- Statements over views look dear to the planner and touch few rows: compiling
+-- them would take longer than running them, so jit is off in what follows.
+
+CREATE FUNCTION risk.reband(max_accounts int DEFAULT 1000) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $function$
+DECLARE
+	change ledger.margin_change;
+	part record;
+	done boolean := true;
+BEGIN
+	FOR change IN
+		SELECT * FROM ledger.margin_change c
+		 WHERE c.effective_at <= clock_timestamp()
+		 ORDER BY c.change_id
+		   FOR UPDATE SKIP LOCKED
+	LOOP
+		done := true;
+		FOR part IN
+			SELECT n.book_id, array_agg(n.account_id) AS ids
+			  FROM (SELECT a.book_id, a.account_id, row_number() OVER (PARTITION BY a.book_id ORDER BY a.account_id) AS place
+					  FROM (SELECT DISTINCT p.book_id, p.account_id
+							  FROM ledger.book b
+							  JOIN ledger.position p ON (p.book_id::bigint << 32) + p.instrument_id = (b.book_id::bigint << 32) + change.instrument_id
+							 WHERE p.qty <> 0 AND p.account_id > 0
+							UNION
+							SELECT a.book_id, a.account_id FROM ledger.account a
+							 WHERE a.policy_code = change.policy_code AND a.kind = 'trader'
+							   AND EXISTS (SELECT FROM ledger.position p
+											WHERE p.book_id = a.book_id AND p.account_id = a.account_id AND p.qty <> 0 OFFSET 0)) a) n
+			 GROUP BY n.book_id, (n.place - 1) / max_accounts
+			 ORDER BY n.book_id, min(n.account_id)
+		LOOP
+			done := risk.reband_accounts(part.book_id, part.ids, false) = cardinality(part.ids) AND done;
+		END LOOP;
+		-- Whoever posted while the change was made, and did not see it, has
+		-- ended by the time at which this pass counts as the last.
+		IF change.horizon IS NULL THEN
+			UPDATE ledger.margin_change c SET horizon = pg_snapshot_xmax(pg_current_snapshot()) WHERE c.change_id = change.change_id;
+		ELSIF done AND pg_snapshot_xmin(pg_current_snapshot()) >= change.horizon THEN
+			DELETE FROM ledger.margin_change c WHERE c.change_id = change.change_id;
+		END IF;
+	END LOOP;
+	RETURN NOT EXISTS (SELECT FROM ledger.margin_change c WHERE c.effective_at <= clock_timestamp());
+END
+$function$;
+COMMENT ON FUNCTION risk.reband(int) IS
+	'Brings the triggers up to date that changes of tiers, scales, policies and market data concern (ledger.margin_change), so many accounts at a time, and says whether nothing is left to do. A change is left for another time while a transaction runs that may not have seen it, or an account is locked by another one. risk.sweep() calls it first.';
+
+CREATE FUNCTION risk.due_accounts(instrument_id int DEFAULT NULL)
+RETURNS TABLE (book_id int, account_id bigint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT DISTINCT d.book_id, d.account_id
+	  FROM ledger.instrument i
+	  LEFT JOIN ledger.mark_price m ON m.instrument_id = i.instrument_id
+	 CROSS JOIN LATERAL (
+		SELECT p.book_id, p.account_id FROM ledger.position p
+		 WHERE p.instrument_id = i.instrument_id AND p.qty > 0
+		   AND p.trigger_price IS NOT NULL AND p.trigger_price >= coalesce(m.price, 'Infinity')
+		UNION ALL
+		SELECT p.book_id, p.account_id FROM ledger.position p
+		 WHERE p.instrument_id = i.instrument_id AND p.qty < 0
+		   AND p.trigger_price IS NOT NULL AND p.trigger_price <= coalesce(m.price, 0)) d
+	 WHERE $1 IS NULL OR i.instrument_id = $1
+$function$;
+COMMENT ON FUNCTION risk.due_accounts(int) IS
+	'The accounts whose mark in an instrument, or in any, has reached the trigger of their position: no other can be liquidated, but not all of these can. Asks for the mark as it is, not for where it moved.';
+
+-- Who is found is judged in full, in the views, with the balance locked: what
+-- a mark has done since, or somebody else, is seen.
+CREATE FUNCTION risk.sweep_account(book_id int, account_id bigint)
+RETURNS TABLE (result text, liquidation_id bigint, detail text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $function$
+#variable_conflict use_column
+DECLARE
+	ids bigint[];
+	locked bigint[];
+	due boolean;
+	stops boolean;
+BEGIN
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'a sweep runs at READ COMMITTED'
+			USING ERRCODE = '55000', DETAIL = format('The transaction is at %s: it would judge accounts by what has passed.',
+													 upper(current_setting('transaction_isolation'))),
+				  HINT = 'Begin another transaction.';
+	END IF;
+	liquidation_id := NULL;
+	detail := NULL;
+	BEGIN
+		-- in a margin group all members may have to pay
+		SELECT array_agg(m.account_id ORDER BY m.account_id) INTO ids
+		  FROM ledger.account a
+		  JOIN ledger.account m ON m.book_id = a.book_id
+							   AND (m.account_id = a.account_id
+									OR a.in_group AND m.in_group AND m.owner_id = a.owner_id AND m.status <> 'closed')
+		 WHERE a.book_id = sweep_account.book_id AND a.account_id = sweep_account.account_id AND a.kind = 'trader';
+		IF ids IS NULL THEN
+			RAISE EXCEPTION 'account % of book % is no account of a trader', sweep_account.account_id, sweep_account.book_id
+				USING ERRCODE = '23503', HINT = 'See the table account.';
+		END IF;
+		SELECT array_agg(b.account_id) INTO locked
+		  FROM (SELECT b.account_id FROM ledger.balance b
+				 WHERE b.book_id = sweep_account.book_id AND b.slot = 0 AND b.account_id = ANY (ids)
+				 ORDER BY b.account_id
+				   FOR NO KEY UPDATE SKIP LOCKED) b;
+		IF cardinality(locked) IS DISTINCT FROM cardinality(ids) THEN
+			RAISE SQLSTATE 'RX001';
+		END IF;
+		-- by the same marks, a stop order goes first: it may save the account
+		SELECT r.liquidatable, risk.has_due_stop_order(r.book_id, ids) INTO due, stops
+		  FROM ledger.account_risk r
+		 WHERE r.book_id = sweep_account.book_id AND r.account_id = sweep_account.account_id;
+		IF due AND stops THEN
+			RAISE SQLSTATE 'RX001';
+		END IF;
+		IF due THEN
+			liquidation_id := risk.liquidate(sweep_account.book_id, sweep_account.account_id);
+			-- who pays is settled here, so that an account whose policy refuses stops no other
+			SET CONSTRAINTS ALL IMMEDIATE;
+			SET CONSTRAINTS ALL DEFERRED;
+			SELECT l.outcome, format('margin level %s %%, after %s', coalesce(round(l.level_before, 2)::text, 'none'), coalesce(round(l.level_after, 2)::text, 'none'))
+			  INTO result, detail
+			  FROM ledger.liquidation l
+			 WHERE l.book_id = sweep_account.book_id AND l.liquidation_id = sweep_account.liquidation_id;
+		ELSE
+			PERFORM risk.reband_accounts(sweep_account.book_id, ARRAY[sweep_account.account_id], true);
+			result := 'safe';
+		END IF;
+	EXCEPTION
+		WHEN SQLSTATE 'RX001' THEN
+			result := 'busy';
+		WHEN foreign_key_violation THEN
+			RAISE;
+		WHEN OTHERS THEN
+			result := 'failed';
+			liquidation_id := NULL;
+			detail := format('%s: %s', SQLSTATE, SQLERRM);
+	END;
+	RETURN NEXT;
+END
+$function$;
+COMMENT ON FUNCTION risk.sweep_account(int, bigint) IS
+	'Looks at one account: liquidates it when account_risk.liquidatable says so under the lock of its balance, else moves its triggers to where they belong. result: restored or closed, with the liquidation and its margin levels; safe; busy (another transaction has the account or its margin group locked, or a stop order of it is due and goes first: nothing was done); failed (nothing was done; detail has the error). In a subtransaction: it is done whole or not at all. Errors: 23503 for what is no account of a trader, 55000 at other isolation levels than READ COMMITTED';
+
+CREATE FUNCTION risk.sweep_order(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
+RETURNS TABLE (book_id int, account_id bigint, liquidatable boolean)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
+	  FROM (SELECT DISTINCT d.book_id, d.account_id FROM risk.due_accounts($1) d) d
+	  LEFT JOIN LATERAL (
+		SELECT r.liquidatable, coalesce(r.group_level, r.margin_level) AS level, r.maintenance_margin
+		  FROM ledger.account_risk r
+		 WHERE r.book_id = d.book_id AND r.account_id = d.account_id
+		OFFSET 0) r ON true
+	 WHERE d.account_id > 0
+	 ORDER BY coalesce(r.liquidatable, false) DESC, d.book_id, r.level, r.maintenance_margin DESC, d.account_id
+	 LIMIT $2
+$function$;
+COMMENT ON FUNCTION risk.sweep_order(int, int) IS
+	'The accounts of risk.due_accounts() in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
+
+CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
+RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $function$
+#variable_conflict use_column
+DECLARE
+	books int[];
+	accounts bigint[];
+BEGIN
+	PERFORM risk.trigger_stop_orders(sweep.instrument_id);
+	PERFORM risk.reband();
+	SELECT array_agg(o.book_id ORDER BY o.place), array_agg(o.account_id ORDER BY o.place) INTO books, accounts
+	  FROM risk.sweep_order(sweep.instrument_id, sweep.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
+	FOR i IN 1 .. coalesce(cardinality(books), 0) LOOP
+		RETURN QUERY
+		SELECT books[i], accounts[i], a.* FROM risk.sweep_account(books[i], accounts[i]) a;
+	END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION risk.sweep(int, int) IS
+	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
+
+REVOKE ALL ON FUNCTION
+	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
+	risk.due_accounts(int), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
+FROM PUBLIC;
