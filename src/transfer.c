@@ -532,7 +532,10 @@ post_transfer(Posting *posting, TransferRow *transfer)
 				 transfer->transfer_id, transfer->effective_at);
 }
 
-/* pay_debts_of: a deposit to a frozen or closing account pays first what the account owes; all is written */
+/*
+ * pay_debts_of: what is deposited on, or moved by choice to, a frozen or closing
+ * account pays first what the account owes; all is written
+ */
 void
 pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
@@ -543,7 +546,7 @@ pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **tran
 	{
 		AccountStatus status = posting_account(posting, transfers[i]->to_account)->status;
 
-		if (strcmp(transfers[i]->kind, "deposit") != 0 ||
+		if ((strcmp(transfers[i]->kind, "deposit") != 0 && strcmp(transfers[i]->kind, "transfer") != 0) ||
 			(status != STATUS_FROZEN && status != STATUS_CLOSING))
 			continue;
 		if (ids == NULL)
