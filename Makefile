@@ -63,6 +63,7 @@ OBJS = \
 	src/instrument_settlement.o \
 	src/open_hold.o \
 	src/recourse.o \
+	src/payout.o \
 	src/transfer.o \
 	src/hold.o \
 	src/batch.o \
@@ -105,6 +106,7 @@ SQL_PARTS = \
 	sql/settle_tables.sql \
 	sql/notices.sql \
 	sql/fund.sql \
+	sql/fund_gainers.sql \
 	sql/worker.sql \
 	sql/wiring.sql \
 	sql/price_band.sql \

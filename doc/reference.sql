@@ -34,7 +34,7 @@ INSERT INTO topic VALUES
 (65, 'Freezes and debts', 'Whose account is frozen, and what accounts owe for what others paid.',
  '{freeze,freeze_owner,lift_freeze,apply_freezes,repay,plan_instalments,accrue_penalties,waive,freeze_of,make_freeze,end_freeze,close_accounts,what_is_left,claim_debts,lock_debt,credit_instalments,review_debt,repay_debt,pay_debts,payers_to_return,return_to_payers,credit_debt,bust,bust_execution,unrealized_by_bust,replay_trades,is_posting,settle_position}'),
 (67, 'Notices', 'Events, in the order in which they are handed out, for those who have to tell somebody.',
- '{relay_events,read_events,acknowledge_events,watch_funds}'),
+ '{relay_events,read_events,acknowledge_events,watch_funds,hold_gainers,release_gainer,place_gainer_holds,watched_payouts,gains_not_held,release_gainer_as_posting}'),
 (68, 'Background worker', 'What has to be done when nobody asks for it. cron can call the same functions.',
  '{start_worker,stop_worker,worker_pid,wake_worker,launch_worker,end_worker}'),
 (7, 'Books and their own accounts', 'A book is a closed set of accounts with its own fund. Its own accounts have many slots, so that postings do not wait for each other.',
@@ -48,7 +48,7 @@ INSERT INTO topic VALUES
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
- '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables,create_notice_tables,create_fund_tables,create_fund_views}'),
+ '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables,create_notice_tables,create_fund_tables,create_fund_views,create_gainer_tables}'),
 (12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype

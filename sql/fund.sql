@@ -167,9 +167,34 @@ BEGIN
 			   AND (check_funds.book_id IS NULL OR s.book_id = check_funds.book_id)
 			 ORDER BY s.book_id, s.account_id
 			 LIMIT 1) v;
+
+	-- A hold on a gain is for a payout, of which no more is held than was paid.
+	RETURN QUERY
+	SELECT 'gainer_holds', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, format('book %s, hold %s: %s', f.book_id, f.hold_id, f.fault) AS offender
+			  FROM (SELECT g.book_id, g.hold_id,
+						   CASE WHEN h.hold_id IS NULL OR h.account_id <> g.account_id THEN format('account %s has no such hold', g.account_id)
+								WHEN h.amount > g.gain OR sum(h.amount) OVER (PARTITION BY g.book_id, g.shortfall_id, g.fund_account, g.paid) > g.paid
+								THEN format('it holds %s for a gain of %s and a payout of %s', h.amount, g.gain, g.paid)
+								WHEN NOT EXISTS (SELECT FROM ledger.reset r
+												  WHERE r.book_id = g.book_id AND r.shortfall_id = g.shortfall_id
+													AND r.payer_account = g.fund_account AND r.amount = g.paid
+												 UNION ALL
+												 SELECT FROM ledger.shortfall_payment y
+												  WHERE y.book_id = g.book_id AND y.shortfall_id = g.shortfall_id
+													AND y.account_id = g.fund_account AND y.amount = g.paid)
+								 AND NOT EXISTS (SELECT FROM ledger.checkpoint k WHERE k.book_id = g.book_id)
+								THEN format('the fund did not pay %s for shortfall %s', g.paid, g.shortfall_id)
+						   END AS fault
+					  FROM ledger.gainer_hold g
+					  LEFT JOIN ledger.hold h ON h.book_id = g.book_id AND h.hold_id = g.hold_id
+					 WHERE check_funds.book_id IS NULL OR g.book_id = check_funds.book_id) f
+			 WHERE f.fault IS NOT NULL
+			 ORDER BY f.book_id, f.hold_id
+			 LIMIT 1) v;
 END
 $function$;
 COMMENT ON FUNCTION risk.check_funds(int) IS
-	'What risk.verify() says of insurance funds, of one book or all: what is shown of a fund sums to its balance.';
+	'What risk.verify() says of insurance funds, of one book or all: what is shown of a fund sums to its balance, and holds on gains are for what it paid.';
 
 REVOKE ALL ON FUNCTION risk.create_fund_tables(), risk.watch_funds(), risk.create_fund_views() FROM PUBLIC;

@@ -48,6 +48,7 @@ BEGIN
 	PERFORM risk.create_liquidation_tables();
 	PERFORM risk.create_notice_tables();
 	PERFORM risk.create_fund_tables();
+	PERFORM risk.create_gainer_tables();
 	PERFORM risk.create_settle_tables(coalesce(partitioned, width IS NOT NULL));
 	PERFORM risk.create_checkpoint_tables();
 	PERFORM risk.create_wiring();

@@ -407,7 +407,7 @@ AS 'MODULE_PATHNAME', 'risk_repay';
 COMMENT ON FUNCTION risk.repay(bigint, numeric, int) IS
 	'Pays a part of a debt, or all of it, out of the balance of the account that owes, and returns what is outstanding then. It goes back to those who paid, the last one first (what stands open on suspense, who paid after the commit, house or receivable, fund), a penalty to the fee account at the end; instalments are paid the oldest first. The freeze ends when the debt is settled, or all instalments that are due are paid. Units of the asset. Errors: 23503 for an unknown debt, 55000 for one that is settled, 22023 for more than is outstanding or an amount that is none, 23514 for more than the account has above its floor.';
 
--- Called by posting for the frozen accounts that a deposit went to.
+-- Called by posting for the frozen accounts that something was deposited on or moved to.
 CREATE FUNCTION risk.pay_debts(book_id int, account_ids bigint[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

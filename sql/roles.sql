@@ -56,6 +56,8 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.settle(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.relay_events()'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.watch_funds()'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.hold_gainers()'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.release_gainer(bigint, text, int)'),
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.worker_pid()'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.start_worker()'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.stop_worker()'),

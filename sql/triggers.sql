@@ -369,7 +369,8 @@ AS $function$
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
 							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
-							'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging']) AS name
+							'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging',
+							'gainer_hold']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'
@@ -379,7 +380,7 @@ AS $function$
 							'event', 'idempotency', 'mark_price_history', 'margin_scale', 'policy', 'transfer_rule',
 							'funding', 'funding_payment', 'exchange', 'shortfall', 'takeover', 'repayment', 'waiver', 'bust', 'seal', 'seal_range',
 							'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause',
-							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging', 'relayed_event']) AS n(name)
+							'journal', 'hold', 'hold_release', 'reversal', 'shortfall_payment', 'deleveraging', 'relayed_event', 'gainer_hold']) AS n(name)
 		 CROSS JOIN (VALUES ('keep_rows'), ('keep_table')) AS k(trigger_name)
 		UNION ALL
 		-- A partition has the row triggers of its table.  Triggers for statements

@@ -24,7 +24,7 @@ DECLARE
 	missing text;
 BEGIN
 	SELECT string_agg('ledger.' || t.name, ', ' ORDER BY t.name) INTO missing
-	  FROM unnest(ARRAY['relayed_event', 'event_cursor',
+	  FROM unnest(ARRAY['relayed_event', 'event_cursor', 'gainer_hold',
 						'account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
 						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'reversal', 'settlement',
 						'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging', 'freeze', 'debt', 'instalment', 'repayment', 'waiver', 'bust', 'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',

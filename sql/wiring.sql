@@ -68,6 +68,8 @@ BEGIN
 		fund_day date,
 		fund_scope text,
 		fund_use text,
+		gainer_watch int,
+		gainer_hold bigint,
 		CONSTRAINT wiring_is_empty CHECK (false),
 		FOREIGN KEY (book_id, asset, fund_day, fund_scope, fund_use) REFERENCES ledger.fund_use,
 		FOREIGN KEY (version, policy) REFERENCES ledger.policy (version, policy_code),
@@ -111,7 +113,9 @@ BEGIN
 		FOREIGN KEY (book_id, checkpoint) REFERENCES ledger.checkpoint,
 		FOREIGN KEY (book_id, slot, account_id, checkpoint_balance) REFERENCES ledger.checkpoint_balance,
 		FOREIGN KEY (book_id, row_id, shortfall_payment) REFERENCES ledger.shortfall_payment,
-		FOREIGN KEY (book_id, row_id, deleveraging) REFERENCES ledger.deleveraging
+		FOREIGN KEY (book_id, row_id, deleveraging) REFERENCES ledger.deleveraging,
+		FOREIGN KEY (gainer_watch) REFERENCES ledger.gainer_watch,
+		FOREIGN KEY (book_id, gainer_hold) REFERENCES ledger.gainer_hold
 	);
 	COMMENT ON TABLE ledger.wiring IS
 		'Holds no rows. Its foreign keys tie the tables of one ledger together, so that posting finds them without a catalogue query.';

@@ -43,7 +43,7 @@ typedef struct Batch
 static const char *const result_names[TRANSFER_RESULTS] = {
 	"accepted", "exists", "key_used", "unknown_kind", "unknown_account", "wrong_account",
 	"same_account", "other_asset", "invalid_amount", "closed", "frozen", "liquidating", "closing",
-	"no_mark", "exceeds", "shortfall_open"
+	"no_mark", "exceeds", "shortfall_open", "payout_open"
 };
 
 static const LedgerStatement next_ids = {

@@ -165,7 +165,9 @@ check_hold(Posting *posting, const HoldRow *hold, TransferRow *transfer)
 				 errmsg("hold " INT64_FORMAT ": invalid expires_at", hold->hold_id),
 				 errdetail("%s is not in the future.", timestamptz_to_str(hold->expires_at)),
 				 errhint("Leave it out for a hold that does not expire.")));
-	check_may_give(transfer, account);
+	/* what posting itself holds is no choice of the account */
+	if (!wiring_is_writing())
+		check_may_give(transfer, account);
 }
 
 static void
@@ -177,7 +179,7 @@ post_holds_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferRow **transfers = palloc_extended(sizeof(TransferRow *) * n, MCXT_ALLOC_HUGE);
 	Datum	   *ids = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
 	Datum		values[2] = {Int32GetDatum(book_id)};
-	Judgement	judgement;
+	Judgement	judgement = {NULL, NULL, NIL, NIL};
 
 	idempotency_take(wiring, book_id, &keyed_holds, rows, n);
 	for (int i = 0; i < n; i++)
@@ -189,8 +191,9 @@ post_holds_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 		check_hold(posting, holds[i], transfers[i]);
 		ids[i] = Int64GetDatum(holds[i]->hold_id);
 	}
-	judgement = read_judgement(wiring, posting, book_id, transfers, n);
-	for (int i = 0; i < n; i++)
+	if (!wiring_is_writing())
+		judgement = read_judgement(wiring, posting, book_id, transfers, n);
+	for (int i = 0; i < n && !wiring_is_writing(); i++)
 	{
 		Requirement *requirement = judgement.requirements == NULL ? NULL :
 			requirement_of_account(judgement.requirements, holds[i]->account_id);

@@ -274,7 +274,7 @@ post_journals_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	TransferEnd *ends;
 	TransferRow **debits;
 	int		   *ndebits = palloc_extended(sizeof(int) * n, MCXT_ALLOC_HUGE);
-	Judgement	judgement = {NULL, NULL, NIL};
+	Judgement	judgement = {NULL, NULL, NIL, NIL};
 	int			nlegs = 0;
 	int			all_debits = 0;
 	int			d = 0;

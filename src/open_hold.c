@@ -19,11 +19,13 @@ typedef struct OpenHold
 	int64		hold_id;
 	Numeric		remaining;
 	TimestampTz expires_at;		/* DT_NOEND: never */
+	bool		of_gainer;		/* see payout.c */
 } OpenHold;
 
 /* none of them twice, in the order that find_hold() looks for them */
 static const LedgerStatement read_holds = {
-	"SELECT o.account_id, o.hold_id, o.remaining, coalesce(o.expires_at, 'infinity')"
+	"SELECT o.account_id, o.hold_id, o.remaining, coalesce(o.expires_at, 'infinity'),"
+	" EXISTS (SELECT FROM {gainer_hold} g WHERE g.book_id = $1 AND g.hold_id = o.hold_id)"
 	" FROM (SELECT DISTINCT v.account_id, v.hold_id FROM unnest($2, $3) AS v(account_id, hold_id)) AS u, LATERAL ("
 	"  SELECT o.* FROM {open_hold} o"
 	"  WHERE o.book_id = $1 AND o.account_id = u.account_id AND o.hold_id = u.hold_id OFFSET 0) AS o"
@@ -58,7 +60,7 @@ compare_holds(const void *a, const void *b)
 static OpenHold *
 find_hold(const HoldTake *take, OpenHold *holds, int n)
 {
-	OpenHold	key = {take->account_id, take->hold_id, NULL, 0};
+	OpenHold	key = {take->account_id, take->hold_id, NULL, 0, false};
 
 	return bsearch(&key, holds, n, sizeof(OpenHold), compare_holds);
 }
@@ -75,6 +77,13 @@ take_from(int32 book_id, HoldTake *take, OpenHold *hold)
 				 errdetail("Account " INT64_FORMAT " of book %d has no open hold of that number: it was captured, released or has expired, or is another account's.",
 						   take->account_id, book_id),
 				 errhint("Table open_hold has the holds that are open.")));
+	if (hold->of_gainer && !take->expires && !wiring_is_writing())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s " INT64_FORMAT ": hold " INT64_FORMAT " is on a gain that the insurance fund paid for",
+						take->table, take->row_id, take->hold_id),
+				 errdetail("It expires at %s.", timestamptz_to_str(hold->expires_at)),
+				 errhint("It ends when the fund has what it paid, or by risk.release_gainer().")));
 	if (take->captures && hold->expires_at <= now)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -158,7 +167,7 @@ open_holds_take(Wiring *wiring, int32 book_id, HoldTake *takes, int n)
 	holds = palloc_extended(sizeof(OpenHold) * Max(nholds, 1), MCXT_ALLOC_HUGE);
 	for (int row = 0; row < nholds; row++)
 		holds[row] = (OpenHold) {
-		result_int64(row, 1), result_int64(row, 2), result_numeric(row, 3), result_int64(row, 4)
+		result_int64(row, 1), result_int64(row, 2), result_numeric(row, 3), result_int64(row, 4), result_bool(row, 5)
 	};
 	for (int i = 0; i < n; i++)
 		take_from(book_id, &takes[i], find_hold(&takes[i], holds, nholds));

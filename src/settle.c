@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "funding.h"
+#include "payout.h"
 #include "settle.h"
 
 PG_FUNCTION_INFO_V1(risk_settle);
@@ -62,7 +63,8 @@ static const LedgerStatement read_open_shortfalls = {
 	"  WHERE r.book_id = $1 AND r.shortfall_id = o.shortfall_id AND r.stage = 'fund'), 0)"
 	" + coalesce((SELECT sum(y.amount) FROM {shortfall_payment} y"
 	"  WHERE y.book_id = $1 AND y.shortfall_id = o.shortfall_id AND y.stage = 'fund'), 0),"
-	" CASE WHEN p.fund_scope = 'instrument' THEN coalesce(s.instrument_id, 0) ELSE 0 END"
+	" CASE WHEN p.fund_scope = 'instrument' THEN coalesce(s.instrument_id, 0) ELSE 0 END,"
+	" p.gainer_hold_window IS NOT NULL"
 	" FROM {open_shortfall} o, LATERAL ("
 	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = o.shortfall_id OFFSET 0) AS s, LATERAL ("
 	"  SELECT p.* FROM {policy} p WHERE p.policy_code = s.policy_code AND p.version = s.policy_version OFFSET 0) AS p"
@@ -166,6 +168,7 @@ read_shortfalls(Settling *settling)
 		shortfall->caps = (FundCaps) {result_numeric(row, 12), result_numeric(row, 13), result_numeric(row, 14)};
 		shortfall->paid_by_fund = result_numeric(row, 15);
 		shortfall->fund_instrument_id = result_int32(row, 16);
+		shortfall->holds_gainers = result_bool(row, 17);
 	}
 }
 
@@ -277,6 +280,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 	};
 	static const Oid types[4] = {INT8OID, TEXTOID, NUMERICOID, NUMERICOID};
 	TimestampTz now = GetCurrentTimestamp();
+	bool		watched = false;
 
 	if (n == 0)
 		return;
@@ -286,6 +290,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 	{
 		SuspensePayment    *payment = &payments->rows[i];
 
+		watched |= shortfall->holds_gainers && strcmp(payment->stage, "fund") == 0;
 		no_claim[i] = payment->claim == NULL;
 		columns[0][i] = Int64GetDatum(payment->payer->account_id);
 		columns[1][i] = CStringGetTextDatum(payment->stage);
@@ -298,6 +303,8 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 							  .amount = payment->amount
 					  });
 	}
+	if (watched)
+		payouts_watch(settling->wiring, settling->book_id);
 	for (int c = 0; c < 4; c++)
 		values[c + 3] = array_argument(columns[c], c == 3 ? no_claim : NULL, n, types[c]);
 	wiring_write(settling->wiring, &insert_payments, values);

@@ -25,6 +25,7 @@ typedef struct OpenShortfall
 	FundCaps	caps;
 	int32		fund_instrument_id; /* whose fund pays before the shared one; 0: none */
 	Numeric		paid_by_fund;	/* in the transaction of the loss */
+	bool		holds_gainers;	/* see payout.c */
 
 	bool		claims_locked;	/* who can be asked for a share is */
 	bool		queue_goes_on;	/* beyond those that are locked */

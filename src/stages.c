@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "payout.h"
 #include "recourse.h"
 #include "stages.h"
 
@@ -45,7 +46,8 @@ static const struct
 
 static const LedgerStatement read_policies = {
 	"SELECT DISTINCT ON (p.policy_code) p.policy_code, p.version, array_to_string(p.stages, ' '),"
-	" p.recourse = 'debt', p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day, p.fund_scope = 'instrument'"
+	" p.recourse = 'debt', p.fund_cap_per_event, p.fund_cap_per_owner, p.fund_cap_per_day, p.fund_scope = 'instrument',"
+	" p.gainer_hold_window IS NOT NULL"
 	" FROM {policy} p WHERE p.policy_code = ANY ($1) AND p.effective_at <= clock_timestamp()"
 	" ORDER BY p.policy_code, p.version DESC",
 	1, {TEXTARRAYOID}
@@ -177,6 +179,7 @@ stages_read(Waterfall *waterfall)
 		bool		recourse = result_bool(row, 4);
 		FundCaps	caps = {result_numeric(row, 5), result_numeric(row, 6), result_numeric(row, 7)};
 		bool		by_instrument = result_bool(row, 8);
+		bool		holds_gainers = result_bool(row, 9);
 		char	  **names = palloc0(sizeof(char *) * (strlen(list) / 2 + 2));
 		int			count = 0;
 
@@ -190,6 +193,7 @@ stages_read(Waterfall *waterfall)
 				waterfall->deficits[i].recourse = recourse;
 				waterfall->deficits[i].caps = caps;
 				waterfall->deficits[i].fund_by_instrument = by_instrument;
+				waterfall->deficits[i].holds_gainers = holds_gainers;
 			}
 	}
 	read_causing_instruments(waterfall);
@@ -462,6 +466,7 @@ stages_write(Waterfall *waterfall)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		is_open = false;
 	bool		by_fund = false;
+	bool		watched = false;
 
 	if (n == 0)
 		return;
@@ -483,9 +488,12 @@ stages_write(Waterfall *waterfall)
 		columns[5][i] = NumericGetDatum(payment->payer_before);
 		is_open |= strcmp(payment->stage, "suspense") == 0;
 		by_fund |= strcmp(payment->stage, "fund") == 0;
+		watched |= payment->deficit->holds_gainers && strcmp(payment->stage, "fund") == 0;
 	}
 	for (int c = 0; c < 6; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
+	if (watched)
+		payouts_watch(waterfall->wiring, waterfall->book_id);
 	wiring_write(waterfall->wiring, &insert_resets, values);
 
 	for (int i = 0; i < n; i++)

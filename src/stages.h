@@ -19,6 +19,7 @@ typedef struct Deficit
 	char	  **stages;			/* of its policy, ended by NULL */
 	int			policy_version;
 	bool		recourse;		/* what others pay is owed */
+	bool		holds_gainers;	/* see payout.c */
 	FundCaps	caps;
 	bool		fund_by_instrument;
 	int32		instrument_id;	/* of the cause, where the fund goes by it; 0: none */

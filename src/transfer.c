@@ -17,6 +17,7 @@
 
 #include "margin.h"
 #include "open_hold.h"
+#include "payout.h"
 #include "recourse.h"
 #include "transfer.h"
 
@@ -436,7 +437,7 @@ check_fund(const Judgement *judgement, TransferRow *transfer, LedgerAccount *fun
 Judgement
 read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
-	Judgement	judgement = {NULL, NULL, NIL};
+	Judgement	judgement = {NULL, NULL, NIL, NIL};
 	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
 	int			nids = 0;
 	bool		from_fund = false;
@@ -455,6 +456,7 @@ read_judgement(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **tr
 		return judgement;
 	if (from_fund)
 		judgement.on_suspense = read_open_shortfalls(wiring, book_id);
+	judgement.payouts = payouts_read(wiring, book_id, ids, nids);
 	judgement.requirements = requirements_read(wiring, book_id, ids, nids, !transfers[0]->judged);
 	judgement.collateral = collateral_open(wiring, posting, book_id, ids, nids,
 										   transfers[0]->judged ? COLLATERAL_AS_IT_IS : COLLATERAL_TO_JUDGE);
@@ -467,6 +469,7 @@ check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer
 {
 	LedgerAccount *from = posting_account(posting, transfer->from_account);
 	Requirement *requirement = NULL;
+	Payout	   *payout;
 	Numeric		balance;
 	LedgerAccount *to = posting_account(posting, transfer->to_account);
 	Numeric		holds;			/* but for the one that it captures */
@@ -479,6 +482,9 @@ check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer
 		return;
 	if (from->kind == ACCOUNT_INSURANCE_FUND)
 		check_fund(judgement, transfer, from);
+	payout = payout_of_account(judgement->payouts, from->account_id);
+	if (payout != NULL && raises(transfer, TRANSFER_PAYOUT_OPEN))
+		payout_refuse(payout, table_of(transfer), transfer->transfer_id, transfer->book_id);
 	holds = requirement->holds;
 	if (transfer->hold_left != NULL)
 		holds = decimal_subtract(holds, transfer->hold_left);
@@ -526,7 +532,10 @@ post_transfer(Posting *posting, TransferRow *transfer)
 				 transfer->transfer_id, transfer->effective_at);
 }
 
-/* pay_debts_of: a deposit to a frozen or closing account pays first what the account owes; all is written */
+/*
+ * pay_debts_of: what is deposited on, or moved by choice to, a frozen or closing
+ * account pays first what the account owes; all is written
+ */
 void
 pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **transfers, int n)
 {
@@ -537,7 +546,7 @@ pay_debts_of(Wiring *wiring, Posting *posting, int32 book_id, TransferRow **tran
 	{
 		AccountStatus status = posting_account(posting, transfers[i]->to_account)->status;
 
-		if (strcmp(transfers[i]->kind, "deposit") != 0 ||
+		if ((strcmp(transfers[i]->kind, "deposit") != 0 && strcmp(transfers[i]->kind, "transfer") != 0) ||
 			(status != STATUS_FROZEN && status != STATUS_CLOSING))
 			continue;
 		if (ids == NULL)

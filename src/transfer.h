@@ -32,6 +32,7 @@ typedef enum TransferResult
 	TRANSFER_NO_MARK,			/* what the account needs, nobody knows */
 	TRANSFER_EXCEEDS,			/* what the account can spare */
 	TRANSFER_SHORTFALL_OPEN,	/* that the fund may have to pay for */
+	TRANSFER_PAYOUT_OPEN,		/* on whose other side the account may have gained */
 	TRANSFER_RESULTS
 } TransferResult;
 
@@ -77,6 +78,7 @@ typedef struct Judgement
 	Requirements *requirements; /* of the accounts that money is taken from */
 	Collateral *collateral;		/* their margin groups */
 	List	   *on_suspense;	/* of OnSuspense, where money is taken from a fund */
+	List	   *payouts;		/* see payout.c */
 } Judgement;
 
 extern const KeyedTable keyed_transfers;

@@ -286,6 +286,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('sealed_entries', 'UPDATE ledger.entry SET effective_at = effective_at - interval ''1 day'' WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'UPDATE ledger.entry SET period = period - 1 WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: not as'),
 	('sealed_entries', 'DELETE FROM ledger.entry WHERE account_id = 2 AND seq = 2', 'account 2, slot 0, seq 2 of seal 1: missing'),
+	('gainer_holds', 'INSERT INTO ledger.gainer_hold VALUES (1, 1000000, 1, 1, -1, 1, 5, 5, 5)', 'book 1, hold 1000000: account 1 has no such hold'),
 	('fund_history', 'UPDATE ledger.entry SET kind = ''fold'' WHERE kind = ''reset'' AND book_id = 1', 'book 1, fund'),
 	('relayed_events', 'DELETE FROM ledger.relayed_event WHERE book_id = 1 AND place = 1', 'book 1, place 2: the one before it is missing'),
 	('relayed_events', 'DELETE FROM ledger.event WHERE event_id = (SELECT d.event_id FROM ledger.relayed_event d WHERE d.book_id = 1 AND d.place = 1)', 'book 1, place 1: event'),

@@ -1,0 +1,25 @@
+# What the pages of documentation show is what the server says.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('pages');
+$node->init;
+$node->start;
+local $ENV{PGHOST} = $node->host;
+local $ENV{PGPORT} = $node->port;
+local $ENV{PGDATABASE} = 'postgres';
+
+foreach my $page (glob 'doc/policies/*.md')
+{
+	my ($said, $stderr);
+	my $result = IPC::Run::run([ $^X, 'test/pages', $page ], '>', \$said, '2>', \$stderr);
+	is($said . $stderr, '', $page);
+	ok($result, "$page ran");
+}
+$node->stop;
+done_testing();
