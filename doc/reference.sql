@@ -21,6 +21,8 @@ INSERT INTO topic VALUES
  '{free_collateral,withdrawable,max_order_qty,margin_ratio,margin_level,risk_ratio,effective_leverage,sum_unrealized_pnl,sum_notional,sum_maintenance_margin,sum_liquidation_requirement,sum_initial_margin}'),
 (2.7, 'Who pays', 'The rules are rows of ledger.policy. Then: who is deleveraged first, and who bears how much of a loss that is shared.',
  '{change_policy,shipped_policies,settle,loss_claims,adl_rank_bitmex,adl_rank_coinex,adl_rank_pnl_equity,loss_shares,create_adl_views,create_settle_tables}'),
+(2.8, 'Before an order', 'What an order would do to its account, asked before it is placed.',
+ '{check_order,account_after,try_trade,try_limits}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,settle_instrument,close_instrument,is_price,mark_price_skew,judge_tick,confirm_held_ticks,place_stop_order,cancel_stop_order,trigger_stop_orders,band_tick,tick_is_held,tell_of_tick}'),
@@ -48,7 +50,7 @@ INSERT INTO topic VALUES
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
- '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables,create_notice_tables,create_fund_tables,create_fund_views}'),
+ '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,bind_text,create_tier_views,position_value_text,create_position_value_view,position_risk_text,create_position_risk_view,margin_group_text,account_risk_text,create_account_risk_view,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables,create_notice_tables,create_fund_tables,create_fund_views}'),
 (12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype

@@ -64,6 +64,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.acknowledge_events(text, bigint, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.change_policy(text, jsonb)'),
 		('reader', 'EXECUTE', 'FUNCTION', 'risk.loss_claims(int, bigint)'),
+		('reader', 'EXECUTE', 'FUNCTION', 'risk.check_order(bigint, int, text, numeric, numeric, int, boolean, numeric)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.pay_funding(int, numeric, timestamptz, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.update_volatility(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.confirm_held_ticks()'),
