@@ -42,12 +42,14 @@ AS $function$ SELECT $view$
 				   sum(m.unmarked) AS unmarked,
 				   sum(m.amount + m.unrealized_pnl) AS equity,
 				   sum(m.requirement) AS requirement,
-				   sum(least(risk.withdrawable(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds),
+				   sum(least(risk.withdrawable(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds,
+											  m.profit_backs_margin),
 							 risk.free_collateral(m.amount - m.floor, m.unrealized_pnl, m.initial_margin, m.order_reserve, m.holds))) AS net
 			  FROM (SELECT a.book_id, a.owner_id, a.account_id, a.asset_code, s.scale, b.amount, b.floor,
 						   count(*) FILTER (WHERE v.mark_stale) AS unmarked,
 						   coalesce(sum(v.unrealized_pnl), 0) AS unrealized_pnl,
 						   coalesce(sum(v.initial_margin), 0) AS initial_margin,
+						   coalesce(bool_or(v.profit_backs_margin), false) AS profit_backs_margin,
 						   coalesce(sum(v.liquidation_requirement), 0) AS requirement,
 						   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
 									  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,

@@ -136,7 +136,8 @@ AS $function$ SELECT $view$
 		   g.fee AS liquidation_fee,
 		   g.maintenance_margin + g.fee AS liquidation_requirement,
 		   a.liquidation_trigger,
-		   m.price IS NULL OR i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false) AS mark_stale
+		   m.price IS NULL OR i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false) AS mark_stale,
+		   a.profit_backs_margin
 	  FROM {position} p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
@@ -248,6 +249,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.liquidation_fee IS 'Liquidation fee on the whole position at the mark: notional * liquidation_fee_rate. Exact; what is charged is rounded, see risk.liquidation_fee().';
 	COMMENT ON COLUMN ledger.position_value.liquidation_requirement IS 'maintenance_margin + liquidation_fee: what the position adds to the requirement of its account.';
 	COMMENT ON COLUMN ledger.position_value.mark_stale IS 'Whether the mark cannot be relied on: there is none, it is older than instrument.max_mark_age, or the instrument is halted. Nothing is withdrawn or liquidated by it.';
+	COMMENT ON COLUMN ledger.position_value.profit_backs_margin IS 'Whether its profit covers initial margin when a withdrawal is judged, by the policy of the account.';
 	COMMENT ON COLUMN ledger.position_value.liquidation_trigger IS 'Whether the account is to be liquidated below its requirement, or at_or_below, by its policy.';
 END
 $function$;
@@ -411,6 +413,7 @@ AS $function$ SELECT $view$
 				   coalesce(sum(v.liquidation_fee), 0) AS liquidation_fee,
 				   -- one policy for all positions; NULL without one
 				   min(v.liquidation_trigger) AS liquidation_trigger,
+				   coalesce(bool_or(v.profit_backs_margin), false) AS profit_backs_margin,
 				   coalesce((SELECT sum(o.amount) FROM ledger.order_reserve o
 							  WHERE o.book_id = a.book_id AND o.account_id = a.account_id), 0) AS order_reserve,
 				   coalesce((SELECT sum(h.remaining) FROM ledger.open_hold h
@@ -452,7 +455,7 @@ AS $function$ SELECT $view$
 			   CASE WHEN g.index_price IS NOT NULL THEN g.equity END AS group_equity,
 			   CASE WHEN g.index_price IS NOT NULL THEN g.requirement END AS group_requirement
 		  FROM (SELECT risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
-										 r.order_reserve, r.holds) AS withdrawable
+										 r.order_reserve, r.holds, r.profit_backs_margin) AS withdrawable
 				OFFSET 0) w
 		OFFSET 0) e
 $view$ $function$;

@@ -56,6 +56,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.settle(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.relay_events()'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.watch_funds()'),
+		('reader', 'EXECUTE', 'FUNCTION', 'risk.worker_pid()'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.start_worker()'),
 		('owner', 'EXECUTE', 'FUNCTION', 'risk.stop_worker()'),
 		('operator', 'INSERT, UPDATE (warn_below), DELETE', 'TABLE', 'ledger.fund_level'),

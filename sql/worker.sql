@@ -74,4 +74,4 @@ $function$;
 COMMENT ON FUNCTION risk.stop_worker() IS
 	'Ends the background worker of this database, the statement it is running included, and returns whether there was one. It stays away until risk.start_worker(), or, where risk_ext.worker_database names this database, until the server starts again. 55000 when it has not ended after 30 seconds.';
 
-REVOKE ALL ON FUNCTION risk.launch_worker(), risk.end_worker(), risk.wake_worker(), risk.start_worker(), risk.stop_worker() FROM PUBLIC;
+REVOKE ALL ON FUNCTION risk.launch_worker(), risk.end_worker(), risk.wake_worker(), risk.worker_pid(), risk.start_worker(), risk.stop_worker() FROM PUBLIC;

@@ -265,7 +265,8 @@ net_of(const Member *member)
 											  requirement->order_reserve, requirement->holds),
 					   margin_withdrawable(balance, requirement->unrealized_pnl,
 										   requirement->initial_margin,
-										   requirement->order_reserve, requirement->holds, false));
+										   requirement->order_reserve, requirement->holds,
+										   requirement->profit_backs_margin));
 }
 
 /*

@@ -107,7 +107,8 @@ spare(IsolatedMargin *margin, LedgerAccount *account)
 		return decimal_from_int64(0);
 	amount = margin_withdrawable(decimal_subtract(account->amount, account->floor),
 								 requirement->unrealized_pnl, requirement->initial_margin,
-								 requirement->order_reserve, requirement->holds, false);
+								 requirement->order_reserve, requirement->holds,
+								 requirement->profit_backs_margin);
 	if (!account->in_group)
 		return amount;
 	return collateral_limit(collateral_open(margin->wiring, margin->posting, margin->book_id,

@@ -485,7 +485,7 @@ check_choice(Posting *posting, const Judgement *judgement, TransferRow *transfer
 	balance = from->kind == ACCOUNT_TRADER ? from->amount : posting_total(posting, from);
 	own = margin_withdrawable(decimal_subtract(balance, from->floor),
 							  requirement->unrealized_pnl, requirement->initial_margin,
-							  requirement->order_reserve, holds, false);
+							  requirement->order_reserve, holds, requirement->profit_backs_margin);
 	spare = own;
 	/* what goes to another member stays in the group */
 	if (to == NULL || !collateral_are_one_group(from, to))

@@ -27,7 +27,11 @@
 	"    AND l.account_id = coalesce((SELECT a.parent_id FROM {account} a" \
 	"     WHERE a.book_id = $1 AND a.account_id = p.account_id), p.account_id))," \
 	" i.open_interest_lo, i.open_interest_hi," \
-	" i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false)" \
+	" i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false)," \
+	" (SELECT y.profit_backs_margin FROM {policy} y" \
+	"   WHERE y.policy_code = (SELECT a.policy_code FROM {account} a" \
+	"     WHERE a.book_id = $1 AND a.account_id = p.account_id) AND y.effective_at <= clock_timestamp()" \
+	"   ORDER BY y.version DESC LIMIT 1)" \
 	" FROM unnest($2) AS u(account_id), LATERAL (" \
 	"  " positions " OFFSET 0) AS p" \
 	" JOIN {instrument} i ON i.instrument_id = p.instrument_id" \
@@ -135,6 +139,7 @@ valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 		position->open_interest_lo = result_numeric(row, 11);
 		position->open_interest_hi = result_numeric(row, 12);
 		position->mark_stale = result_bool(row, 13);
+		position->profit_backs_margin = result_bool(row, 14);
 		position->unrealized_pnl = position->mark_price == NULL ? decimal_from_int64(0) :
 			position_unrealized_pnl(position->kind, position->qty, position->cost,
 									position->mark_price, position->multiplier);
@@ -376,6 +381,7 @@ requirements_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n, bool
 					 errdetail("It has a position in instrument %d, which is halted or whose mark price is stale.",
 							   position->instrument_id),
 					 errhint("Wait for the next mark price, or until the instrument is open again.")));
+		requirement->profit_backs_margin = position->profit_backs_margin;
 		requirement->unrealized_pnl = decimal_add(requirement->unrealized_pnl, position->unrealized_pnl);
 		requirement->initial_margin =
 			decimal_add(requirement->initial_margin,

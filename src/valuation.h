@@ -25,6 +25,7 @@ typedef struct OpenPosition
 	Numeric		chosen_leverage;	/* by the trader, or NULL */
 	Numeric		open_interest_lo;	/* where initial margin grows; NULL: nowhere */
 	Numeric		open_interest_hi;
+	bool		profit_backs_margin;	/* by the policy of the account */
 } OpenPosition;
 
 typedef struct Valuation
@@ -41,6 +42,7 @@ typedef struct Requirement
 	Numeric		initial_margin;
 	Numeric		order_reserve;
 	Numeric		holds;			/* what open holds keep */
+	bool		profit_backs_margin;	/* by its policy; of no consequence without a position */
 	bool		unmarked;		/* a position whose mark is missing or stale is left out */
 } Requirement;
 

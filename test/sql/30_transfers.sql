@@ -224,4 +224,23 @@ INSERT INTO ledger.transfer (book_id, from_account, to_account, amount, kind)
 VALUES (30, :external, 8, 5, 'deposit'), (30, 8, :external, 3, 'chargeback');
 SELECT * FROM holding WHERE party = 'frozen';
 
+-- where the policy says so, profit bears the margin of its position, and is
+-- still not paid out: 1,000 with a profit of 50 and initial margin 100
+INSERT INTO ledger.policy (policy_code, stages, profit_backs_margin) VALUES ('30 profit backs', '{own,fund,house}', true);
+INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (3003, 'SOL/USDT 30', 'USDT');
+INSERT INTO ledger.margin_tier VALUES (3003, 0, 0.005, 10);
+INSERT INTO ledger.mark_price VALUES (3003, 100);
+INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code)
+VALUES (30, 31, 'USDT', 'default'), (30, 32, 'USDT', '30 profit backs'), (30, 33, 'USDT', 'default');
+SELECT count(risk.deposit(a, 1000, 30)) FROM unnest('{31,32,33}'::bigint[]) a;
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (30, 31, 3003, 'buy', 10, 95, 30031), (30, 32, 3003, 'buy', 10, 95, 30031), (30, 33, 3003, 'sell', 20, 95, 30031);
+SELECT account_id, withdrawable FROM ledger.account_risk WHERE book_id = 30 AND account_id IN (31, 32) ORDER BY account_id;
+SELECT code, message FROM pg_temp.refused(31, :external, 900.01, 'withdrawal')
+UNION ALL SELECT code, message FROM pg_temp.refused(32, :external, 950.01, 'withdrawal');
+SELECT risk.withdraw(31, 900, 30) > 0 AS default, risk.withdraw(32, 950, 30) > 0 AS backs;
+-- a profit of 250 frees the margin, and not a cent beside it
+UPDATE ledger.mark_price SET price = 120 WHERE instrument_id = 3003;
+SELECT account_id, balance, withdrawable FROM ledger.account_risk WHERE book_id = 30 AND account_id IN (31, 32) ORDER BY account_id;
+
 SELECT * FROM risk.verify() WHERE violations > 0;
