@@ -108,16 +108,16 @@ static const LedgerStatement read_totals_of_trial = {
 
 /* Accounts whose policy refuses what they cannot cover, and that cannot. */
 static const LedgerStatement read_uncovered = {
-	"SELECT u.account_id, u.trade_id, r.free_collateral"
+	"SELECT u.account_id, u.trade_id, r.free_collateral, r.equity, r.liquidation_requirement"
 	" FROM (SELECT u.account_id, max(u.trade_id) AS trade_id"
 	"  FROM unnest($2, $3) AS u(account_id, trade_id), LATERAL ("
 	"   SELECT a.* FROM {account} a WHERE a.book_id = $1 AND a.account_id = u.account_id OFFSET 0) AS a"
 	"  WHERE (SELECT y.refuse_uncovered FROM {policy} y"
 	"   WHERE y.policy_code = a.policy_code AND y.effective_at <= clock_timestamp() ORDER BY y.version DESC LIMIT 1)"
 	"  GROUP BY u.account_id OFFSET 0) AS u, LATERAL ("
-	"  SELECT r.free_collateral FROM {schema}.account_risk r"
+	"  SELECT r.free_collateral, r.equity, r.liquidation_requirement, r.liquidatable FROM {schema}.account_risk r"
 	"  WHERE r.book_id = $1 AND r.account_id = u.account_id OFFSET 0) AS r"
-	" WHERE r.free_collateral < 0 ORDER BY u.account_id LIMIT 1",
+	" WHERE r.free_collateral < 0 OR r.liquidatable ORDER BY u.account_id LIMIT 1",
 	3, {INT4OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
@@ -291,7 +291,9 @@ check_cover(Wiring *wiring, int32 book_id, const ChangedPosition *positions, int
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("trade " INT64_FORMAT ": account " INT64_FORMAT " of book %d cannot cover it",
 						result_int64(0, 2), result_int64(0, 1), book_id),
-				 errdetail("Its free collateral would be %s.", decimal_to_cstring(result_numeric(0, 3))),
+				 errdetail("Its free collateral would be %s, its equity %s, what is required of it %s.",
+						   decimal_to_cstring(result_numeric(0, 3)), decimal_to_cstring(result_numeric(0, 4)),
+						   decimal_to_cstring(result_numeric(0, 5))),
 				 errhint("Trade less or deposit more; its policy refuses trades that are not covered (refuse_uncovered)."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "refuse_uncovered")));
 }
