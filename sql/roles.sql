@@ -74,7 +74,6 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_account(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_order(int, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reband(int)'),
-		('operator', 'EXECUTE', 'PROCEDURE', 'risk.sweep_all(int, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze(bigint, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze_owner(text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.lift_freeze(bigint, text, text, int)'),

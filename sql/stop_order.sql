@@ -154,6 +154,21 @@ $function$;
 COMMENT ON FUNCTION risk.cancel_stop_order(bigint, text, int) IS
 	'Takes back a stop order that is open. Errors: 23503 for an unknown order, 55000 for one that went out or was cancelled.';
 
+CREATE FUNCTION risk.has_due_stop_order(book_id int, account_ids bigint[]) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT EXISTS (
+		SELECT FROM ledger.stop_order s
+		  JOIN ledger.mark_price m ON m.instrument_id = s.instrument_id
+		  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id AND i.state IN ('open', 'close_only')
+		 WHERE s.book_id = $1 AND s.account_id = ANY ($2) AND s.state = 'open'
+		   AND CASE s.triggers WHEN 'at_or_below' THEN s.trigger_price >= m.price ELSE s.trigger_price <= m.price END
+		   AND (m.observed_at < clock_timestamp() - i.max_mark_age) IS NOT TRUE)
+$function$;
+COMMENT ON FUNCTION risk.has_due_stop_order(int, bigint[]) IS
+	'Whether one of these accounts has an open stop order that the mark of the moment has reached, so that risk.trigger_stop_orders() would send it out. Such an account is not liquidated before that.';
+
 -- In one transaction, and deadlock-free as a posting of one statement: orders
 -- that another session is at are left to it, the accounts are locked in order,
 -- and what is executed is one INSERT.
@@ -282,6 +297,6 @@ COMMENT ON FUNCTION risk.trigger_stop_orders(int, int) IS
 	'Sends out the stop orders that the marks of the moment have reached, of one instrument or of all, at most so many, and returns what became of each: ordered (an event of kind stop_order tells the matching engine), executed (policy.stop_execution liquidity: traded at the mark with the liquidity account), or cancelled, with the reason in its row. A stale mark, or a halted instrument, sends out nothing. To be run before a mark liquidates anything; several sessions may run it at once, each order goes out once.';
 
 REVOKE ALL ON FUNCTION
-	risk.create_stop_order_tables(), risk.check_stop_order(), risk.cancel_stop_order(bigint, text, int), risk.trigger_stop_orders(int, int),
+	risk.create_stop_order_tables(), risk.check_stop_order(), risk.cancel_stop_order(bigint, text, int), risk.trigger_stop_orders(int, int), risk.has_due_stop_order(int, bigint[]),
 	risk.place_stop_order(bigint, int, text, numeric, numeric, numeric, bigint, text, int)
 FROM PUBLIC;

@@ -63,9 +63,13 @@ AS 'MODULE_PATHNAME', 'risk_reband_accounts';
 COMMENT ON FUNCTION risk.reband_accounts(int, bigint[], boolean) IS
 	'Reckons the triggers of these accounts anew and returns how many accounts it were. With wait it waits for those that another transaction has locked, without it leaves them out.';
 
+-- Statements over views look dear to the planner and touch few rows: compiling
+-- them would take longer than running them, so jit is off in what follows.
+
 CREATE FUNCTION risk.reband(max_accounts int DEFAULT 1000) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $function$
 DECLARE
 	change ledger.margin_change;
@@ -137,12 +141,14 @@ CREATE FUNCTION risk.sweep_account(book_id int, account_id bigint)
 RETURNS TABLE (result text, liquidation_id bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $function$
 #variable_conflict use_column
 DECLARE
 	ids bigint[];
 	locked bigint[];
 	due boolean;
+	stops boolean;
 BEGIN
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'a sweep runs at READ COMMITTED'
@@ -172,9 +178,13 @@ BEGIN
 		IF cardinality(locked) IS DISTINCT FROM cardinality(ids) THEN
 			RAISE SQLSTATE 'RX001';
 		END IF;
-		SELECT r.liquidatable INTO due
+		-- by the same marks, a stop order goes first: it may save the account
+		SELECT r.liquidatable, risk.has_due_stop_order(r.book_id, ids) INTO due, stops
 		  FROM ledger.account_risk r
 		 WHERE r.book_id = sweep_account.book_id AND r.account_id = sweep_account.account_id;
+		IF due AND stops THEN
+			RAISE SQLSTATE 'RX001';
+		END IF;
 		IF due THEN
 			liquidation_id := risk.liquidate(sweep_account.book_id, sweep_account.account_id);
 			-- who pays is settled here, so that an account whose policy refuses stops no other
@@ -202,7 +212,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep_account(int, bigint) IS
-	'Looks at one account: liquidates it when account_risk.liquidatable says so under the lock of its balance, else moves its triggers to where they belong. result: restored or closed, with the liquidation and its margin levels; safe; busy (another transaction has the account or its margin group locked: nothing was done); failed (nothing was done; detail has the error). In a subtransaction: it is done whole or not at all. Errors: 23503 for what is no account of a trader, 55000 at other isolation levels than READ COMMITTED';
+	'Looks at one account: liquidates it when account_risk.liquidatable says so under the lock of its balance, else moves its triggers to where they belong. result: restored or closed, with the liquidation and its margin levels; safe; busy (another transaction has the account or its margin group locked, or a stop order of it is due and goes first: nothing was done); failed (nothing was done; detail has the error). In a subtransaction: it is done whole or not at all. Errors: 23503 for what is no account of a trader, 55000 at other isolation levels than READ COMMITTED';
 
 CREATE FUNCTION risk.sweep_order(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, liquidatable boolean)
@@ -227,12 +237,14 @@ CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFA
 RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $function$
 #variable_conflict use_column
 DECLARE
 	books int[];
 	accounts bigint[];
 BEGIN
+	PERFORM risk.trigger_stop_orders(sweep.instrument_id);
 	PERFORM risk.reband();
 	SELECT array_agg(o.book_id ORDER BY o.place), array_agg(o.account_id ORDER BY o.place) INTO books, accounts
 	  FROM risk.sweep_order(sweep.instrument_id, sweep.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
@@ -243,31 +255,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep(int, int) IS
-	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: CALL risk.sweep_all() commits after each account.';
-
--- No SECURITY DEFINER and no settings: PostgreSQL lets neither commit.
-CREATE PROCEDURE risk.sweep_all(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
-LANGUAGE plpgsql
-AS $procedure$
-DECLARE
-	books int[];
-	accounts bigint[];
-BEGIN
-	PERFORM risk.reband();
-	COMMIT;
-	SELECT pg_catalog.array_agg(o.book_id ORDER BY o.place), pg_catalog.array_agg(o.account_id ORDER BY o.place) INTO books, accounts
-	  FROM risk.sweep_order(sweep_all.instrument_id, sweep_all.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
-	FOR i IN 1 .. coalesce(pg_catalog.cardinality(books), 0) LOOP
-		PERFORM risk.sweep_account(books[i], accounts[i]);
-		COMMIT;
-	END LOOP;
-END
-$procedure$;
-COMMENT ON PROCEDURE risk.sweep_all(int, int) IS
-	'Does what risk.sweep() does, and commits after each account: for cron or a worker. It can be cancelled at any time, what was done stays done. Outside of a transaction.';
+	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
 
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
 	risk.due_accounts(int), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
 FROM PUBLIC;
-REVOKE ALL ON PROCEDURE risk.sweep_all(int, int) FROM PUBLIC;

@@ -63,6 +63,7 @@ typedef struct Step
 	const char *due;			/* whether there is anything to do; NULL: the function finds out */
 	int			period_ms;		/* not more often; 0: every round */
 	bool		repeats;		/* until it returns no row */
+	const char *rows;			/* a call for each row of this, in a transaction of its own, with its two columns as arguments */
 
 	TimestampTz not_before;
 	int			failures;		/* one after the other */
@@ -72,7 +73,8 @@ static Step steps[] = {
 	/* before a mark liquidates anything */
 	{.function = "confirm_held_ticks", .due = "SELECT EXISTS (SELECT FROM ledger.held_tick)"},
 	{.function = "trigger_stop_orders", .due = "SELECT EXISTS (SELECT FROM ledger.stop_order WHERE state = 'open')"},
-	{.function = "sweep"},
+	{.function = "reband", .due = "SELECT EXISTS (SELECT FROM ledger.margin_change WHERE effective_at <= clock_timestamp())"},
+	{.function = "sweep_account", .rows = "SELECT book_id, account_id FROM risk.sweep_order()"},
 	{.function = "hold_gainers"},
 	{.function = "settle", .due = "SELECT EXISTS (SELECT FROM ledger.open_shortfall)", .repeats = true},
 	{.function = "expire_holds", .due = "SELECT EXISTS (SELECT FROM ledger.open_hold WHERE expires_at <= clock_timestamp())"},
@@ -307,7 +309,7 @@ find_ledger(void *argument)
 
 	found->owner = InvalidOid;
 	if (SPI_execute("SELECT e.extowner, ARRAY(SELECT p.proname::text FROM pg_catalog.pg_proc p"
-					"  WHERE p.pronamespace = e.extnamespace AND p.prokind = 'f' AND p.pronargs = p.pronargdefaults)"
+					"  WHERE p.pronamespace = e.extnamespace AND p.prokind = 'f')"
 					" FROM pg_catalog.pg_extension e"
 					" WHERE e.extname = 'risk_ext' AND pg_catalog.to_regclass('ledger.event') IS NOT NULL",
 					true, 1) != SPI_OK_SELECT || SPI_processed == 0)
@@ -335,9 +337,40 @@ begin_work(void *argument)
 typedef struct Call
 {
 	const Step *step;
-	char		statement[NAMEDATALEN + 32];
+	char		arguments[64];
+	char		statement[NAMEDATALEN + 128];
 	uint64		rows;
 } Call;
+
+/* The rows that a step is called for; kept while it is. */
+typedef struct CallRows
+{
+	const Step *step;
+	MemoryContext context;
+	int			n;
+	int32	   *book_ids;
+	int64	   *ids;
+} CallRows;
+
+static void
+read_rows(void *argument)
+{
+	CallRows   *rows = argument;
+	bool		isnull;
+
+	debug_query_string = rows->step->rows;
+	pgstat_report_activity(STATE_RUNNING, rows->step->rows);
+	if (SPI_execute(rows->step->rows, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "SPI failed in step %s", rows->step->function);
+	rows->book_ids = MemoryContextAllocHuge(rows->context, sizeof(int32) * Max(SPI_processed, 1));
+	rows->ids = MemoryContextAllocHuge(rows->context, sizeof(int64) * Max(SPI_processed, 1));
+	rows->n = SPI_processed;
+	for (int i = 0; i < rows->n; i++)
+	{
+		rows->book_ids[i] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		rows->ids[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+	}
+}
 
 static void
 call_step(void *argument)
@@ -352,7 +385,7 @@ call_step(void *argument)
 			!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) || isnull)
 			return;
 	}
-	snprintf(call->statement, sizeof(call->statement), "SELECT FROM risk.%s()", call->step->function);
+	snprintf(call->statement, sizeof(call->statement), "SELECT FROM risk.%s(%s)", call->step->function, call->arguments);
 	debug_query_string = call->statement;
 	pgstat_report_activity(STATE_RUNNING, call->statement);
 	if (SPI_execute(call->statement, false, 0) != SPI_OK_SELECT)
@@ -360,28 +393,57 @@ call_step(void *argument)
 	call->rows = SPI_processed;
 }
 
-static void
-run_step(Step *step, Oid owner)
+/* A call for each row, as far as it goes; false when one failed. */
+static bool
+call_for_rows(Step *step, Oid owner)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int64		pause_ms = step->period_ms;
+	CallRows	rows = {.step = step, .context = CurrentMemoryContext};
+	bool		good = in_transaction(read_rows, &rows, step->function, owner);
 
-	if (step->not_before > now)
-		return;
+	for (int i = 0; i < rows.n && !ShutdownRequestPending; i++)
+	{
+		Call		call = {.step = step};
+
+		snprintf(call.arguments, sizeof(call.arguments), "%d, " INT64_FORMAT, rows.book_ids[i], rows.ids[i]);
+		good &= in_transaction(call_step, &call, step->function, owner);
+	}
+	if (rows.book_ids != NULL)
+	{
+		pfree(rows.book_ids);
+		pfree(rows.ids);
+	}
+	return good;
+}
+
+static bool
+call_repeatedly(Step *step, Oid owner)
+{
 	for (int i = 0; i < MAX_REPEATS && !ShutdownRequestPending; i++)
 	{
 		Call		call = {.step = step};
 
 		if (!in_transaction(call_step, &call, step->function, owner))
-		{
-			/* twice as long after each failure */
-			pause_ms = Min((int64) worker_interval << Min(step->failures, 12), MAX_PAUSE_MS);
-			step->failures++;
-			break;
-		}
-		step->failures = 0;
+			return false;
 		if (!step->repeats || call.rows == 0)
 			break;
+	}
+	return true;
+}
+
+static void
+run_step(Step *step, Oid owner)
+{
+	int64		pause_ms = step->period_ms;
+
+	if (step->not_before > GetCurrentTimestamp())
+		return;
+	if (step->rows != NULL ? call_for_rows(step, owner) : call_repeatedly(step, owner))
+		step->failures = 0;
+	else
+	{
+		/* twice as long after each failure */
+		pause_ms = Min((int64) worker_interval << Min(step->failures, 12), MAX_PAUSE_MS);
+		step->failures++;
 	}
 	step->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	pgstat_report_activity(STATE_IDLE, NULL);
@@ -409,6 +471,8 @@ set_own_settings(void)
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("row_security", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	/* statements over views look dear to the planner and touch few rows */
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("application_name", "risk_ext worker", PGC_USERSET, PGC_S_SESSION);
 }
@@ -539,6 +603,7 @@ static void
 wake_worker(XactEvent event, void *argument pg_attribute_unused())
 {
 	bool		wake = wake_at_commit;
+	PGPROC	   *proc = NULL;
 
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
@@ -548,8 +613,11 @@ wake_worker(XactEvent event, void *argument pg_attribute_unused())
 	SpinLockAcquire(&woken->lock);
 	for (int i = 0; i < WOKEN_DATABASES; i++)
 		if (woken->workers[i].database == MyDatabaseId)
-			SetLatch(&woken->workers[i].proc->procLatch);
+			proc = woken->workers[i].proc;
 	SpinLockRelease(&woken->lock);
+	/* one that is gone by now has its place in memory still */
+	if (proc != NULL)
+		SetLatch(&proc->procLatch);
 }
 
 /*

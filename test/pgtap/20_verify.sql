@@ -270,7 +270,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('folds', 'UPDATE ledger.entry SET kind = ''fold'' WHERE account_id = 3 AND seq = 1', 'account 3, fold'),
 	('liquidations', 'DELETE FROM ledger.takeover WHERE book_id = 2 AND account_id = 24', 'step 1: 1 at 150'),
 	('liquidations', 'DELETE FROM ledger.liquidation_step', 'it has 1 steps, 0 rows'),
-	('liquidations', 'UPDATE ledger.liquidation SET fee_to_fund = fee_to_fund + 1', 'is -10.00, expected -11'),
+	('liquidations', 'UPDATE ledger.liquidation SET fee_to_fund = fee_to_fund + 1', 'is 10.00, expected 11'),
 	('liquidations', 'UPDATE ledger.liquidation SET surplus = 3', '13.00 was charged, its entries say 10.00'),
 	('trigger_prices', 'UPDATE ledger.balance SET reserve = -1 WHERE account_id = 2', 'account 2: reserve -1'),
 	('trigger_prices', 'UPDATE ledger.balance SET reserve = NULL WHERE account_id = 2', 'without a reserve'),
