@@ -116,7 +116,7 @@ SELECT allowed, initial_margin_after, maintenance_margin_after, liquidation_pric
 
 -- 7. Limits: refused, or reported
 
-INSERT INTO ledger.position_limit (instrument_id, owner_id, max_qty) VALUES (7402, 'carol', 10);
+INSERT INTO ledger.position_limit (limit_id, instrument_id, owner_id, max_qty) VALUES (74001, 7402, 'carol', 10);
 SELECT allowed, rule, warnings FROM risk.check_order(3, 7402, 'buy', 11, 100, 741);
 UPDATE ledger.instrument SET limit_mode = 'refuse' WHERE instrument_id = 7402;
 SELECT allowed, rule, reason FROM risk.check_order(3, 7402, 'buy', 11, 100, 741);
