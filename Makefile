@@ -58,6 +58,7 @@ OBJS = \
 	src/execution.o \
 	src/account_state.o \
 	src/sweep.o \
+	src/alert.o \
 	src/trade_policy.o \
 	src/trading_fee.o \
 	src/trade.o \
@@ -114,6 +115,7 @@ SQL_PARTS = \
 	sql/stop_order.sql \
 	sql/sweep.sql \
 	sql/liquidation.sql \
+	sql/alert.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \

@@ -74,6 +74,8 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_account(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_order(int, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reband(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.alert(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.alert_account(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze(bigint, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze_owner(text, text, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.lift_freeze(bigint, text, text, int)'),

@@ -52,7 +52,7 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"exchange", "collateral", "index_price",
 	"shortfall", "open_shortfall", "takeover", "checkpoint", "checkpoint_balance",
 	"shortfall_payment", "deleveraging",
-	"fund_use"
+	"fund_use", "alert_state"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */
