@@ -10,7 +10,7 @@ CREATE FUNCTION risk.try_trade(
 	book_id int, account_id bigint, instrument_id int, side text, qty numeric, price numeric, fee numeric,
 	OUT qty_before numeric, OUT qty_after numeric, OUT cost_after numeric, OUT adds_risk boolean, OUT realized_pnl numeric,
 	OUT margin_moved numeric, OUT balance_change numeric, OUT open_interest_change numeric)
-LANGUAGE c STABLE STRICT
+LANGUAGE c STABLE STRICT COST 1000
 AS 'MODULE_PATHNAME', 'risk_try_trade';
 COMMENT ON FUNCTION risk.try_trade(int, bigint, int, text, numeric, numeric, numeric) IS
 	'What a trade of this moment would make of its position and balance; raises what booking it would raise at once. Books nothing and locks nothing. A part of risk.check_order().';
@@ -18,7 +18,7 @@ COMMENT ON FUNCTION risk.try_trade(int, bigint, int, text, numeric, numeric, num
 CREATE FUNCTION risk.try_limits(
 	book_id int, account_id bigint, instrument_id int, qty_before numeric, qty_after numeric, cost_after numeric, open_interest_change numeric)
 RETURNS void
-LANGUAGE c STABLE STRICT
+LANGUAGE c STABLE STRICT COST 1000
 AS 'MODULE_PATHNAME', 'risk_try_limits';
 COMMENT ON FUNCTION risk.try_limits(int, bigint, int, numeric, numeric, numeric, numeric) IS
 	'Raises 23514 when a trade that leaves such a position is beyond a limit of the instrument, whatever its limit_mode. A part of risk.check_order().';

@@ -90,10 +90,16 @@ CREATE FUNCTION judge() RETURNS void LANGUAGE sql AS \$\$
 CREATE TABLE told (account_id bigint PRIMARY KEY, level numeric);
 CREATE TABLE warned (told bigint, recovered bigint, looked bigint);
 INSERT INTO warned VALUES (0, 0, 0);
+-- who has no position has nothing to be told, and begins anew
+CREATE FUNCTION forget() RETURNS void LANGUAGE sql AS \$\$
+	DELETE FROM told t WHERE NOT EXISTS (SELECT FROM ledger.position p WHERE p.account_id = t.account_id AND p.qty <> 0)
+\$\$;
 CREATE TABLE expected (account_id bigint, was numeric, level numeric, is_new boolean);
 CREATE TABLE found (account_id bigint, result text, level numeric);
 CREATE FUNCTION warn() RETURNS void LANGUAGE plpgsql AS \$\$
 BEGIN
+	-- a policy that comes into force in between would be another question
+	PERFORM pg_sleep(extract(epoch FROM max(p.effective_at) - clock_timestamp()) + 0.01) FROM ledger.policy p WHERE p.effective_at > clock_timestamp();
 	DELETE FROM expected;
 	DELETE FROM found;
 	INSERT INTO expected
@@ -112,11 +118,11 @@ BEGIN
 	 WHERE r.account_id > 0 AND r.notional > 0;
 	INSERT INTO found SELECT f.account_id, f.result, f.level FROM risk.alert() f;
 	INSERT INTO missed
-	SELECT x.account_id, 'level ' || x.level || CASE WHEN f.account_id IS NULL THEN ' not told' ELSE ' told' END
-	  FROM (SELECT account_id, level FROM expected WHERE is_new) x FULL JOIN (SELECT account_id, level FROM found WHERE result = 'alert') f USING (account_id, level)
-	 WHERE x.account_id IS NULL OR f.account_id IS NULL;
+	SELECT account_id, format('level %s %s', level, CASE WHEN f.result IS NULL THEN 'not told' ELSE 'told' END)
+	  FROM (SELECT account_id, level FROM expected WHERE is_new) x FULL JOIN (SELECT account_id, level, result FROM found WHERE result = 'alert') f USING (account_id, level)
+	 WHERE x IS NULL OR f IS NULL;
 	INSERT INTO missed
-	SELECT account_id, format('told of %s, noted %s', x.level, s.fired_level)
+	SELECT account_id, format('told of %s, noted %s', coalesce(x.level, 0), coalesce(s.fired_level, 0))
 	  FROM (SELECT account_id, min(level) AS level FROM expected GROUP BY 1) x FULL JOIN ledger.alert_state s USING (account_id)
 	 WHERE x.level IS DISTINCT FROM s.fired_level;
 	UPDATE warned w SET told = w.told + f.told, recovered = w.recovered + f.recovered, looked = w.looked + f.looked
@@ -183,8 +189,8 @@ while (time() < $until && !@missed && !@defects)
 	my @sql;
 	for (1 .. 25)
 	{
-		push @sql, trade() for 1 .. pick(0, 2, 4);
-		push @sql, change() for 1 .. pick(0, 1, 2);
+		push @sql, trade(), 'SELECT forget()' for 1 .. pick(0, 2, 4);
+		push @sql, change(), 'SELECT forget()' for 1 .. pick(0, 1, 2);
 		my $instrument = pick(1, 1, 2, 3, 3, 4, 5);
 		$price{$instrument} *= 1 + jump(pick(0.01, 0.03, 0.1));
 		push @sql, sprintf("SELECT FROM risk.set_mark_prices('{%d}', '{%.9f}')", $instrument, $price{$instrument});
