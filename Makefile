@@ -58,6 +58,8 @@ OBJS = \
 	src/execution.o \
 	src/account_state.o \
 	src/sweep.o \
+	src/alert.o \
+	src/trade_policy.o \
 	src/trading_fee.o \
 	src/trade.o \
 	src/instrument_settlement.o \
@@ -71,8 +73,9 @@ OBJS = \
 	src/reversal.o \
 	src/reserve.o \
 	src/setting.o \
-	src/invariant.o \
 	src/limits.o \
+	src/check_order.o \
+	src/invariant.o \
 	src/position_settlement.o \
 	src/fund_use.o \
 	src/stages.o \
@@ -114,6 +117,7 @@ SQL_PARTS = \
 	sql/stop_order.sql \
 	sql/sweep.sql \
 	sql/liquidation.sql \
+	sql/alert.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \
 	sql/books.sql \
@@ -132,6 +136,7 @@ SQL_PARTS = \
 	sql/adl_queue.sql \
 	sql/retention.sql \
 	sql/risk_views.sql \
+	sql/check_order.sql \
 	sql/roles.sql \
 	sql/verify_entries.sql \
 	sql/verify_trades.sql \

@@ -21,10 +21,13 @@ INSERT INTO topic VALUES
  '{free_collateral,withdrawable,max_order_qty,margin_ratio,margin_level,risk_ratio,effective_leverage,sum_unrealized_pnl,sum_notional,sum_maintenance_margin,sum_liquidation_requirement,sum_initial_margin}'),
 (2.7, 'Who pays', 'The rules are rows of ledger.policy. Then: who is deleveraged first, and who bears how much of a loss that is shared.',
  '{change_policy,shipped_policies,settle,loss_claims,adl_rank_bitmex,adl_rank_coinex,adl_rank_pnl_equity,loss_shares,create_adl_views,create_settle_tables}'),
+(2.8, 'Before an order', 'What an order would do to its account, asked before it is placed.',
+ '{check_order,account_after,try_trade,try_limits}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
 (4, 'Prices', 'The mark price decides.', '{set_mark_prices,settle_instrument,close_instrument,is_price,mark_price_skew,judge_tick,confirm_held_ticks,place_stop_order,cancel_stop_order,trigger_stop_orders,has_due_stop_order,band_tick,tick_is_held,tell_of_tick}'),
 (4.5, 'The sweep and liquidations', 'The sweep finds the accounts that the marks make due by the triggers of their positions, and liquidates those that it must, in steps.', '{sweep,sweep_account,close_insolvent,sweep_order,due_accounts,next_step,reband,reband_accounts,liquidate,take_part,charge_liquidation,charge_liquidation_fee,note_margin_change,create_sweep_tables,create_liquidation_tables}'),
+(4.6, 'Alerts', 'Traders are warned when the margin level falls to a level of their policy, once until it has recovered. Found by prices that postings keep, as liquidations are.', '{alert,alert_account,due_alerts,note_alert,create_alert_tables}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',
  '{deposit,withdraw,transfer_once,post_batch,post_batch_into,post,book_trade,original_of_key,reverse_transfer,reverse_journal,shipped_transfer_rules,set_floor,pay_funding}'),
 (5.5, 'Holds', 'Money that is promised, and captured, released or expired. What is held can neither be withdrawn nor used as margin.',
@@ -48,7 +51,7 @@ INSERT INTO topic VALUES
 (10, 'Roles', 'Who may do what in a ledger.',
  '{grant_roles,make_role,protect_owners,role_privileges}'),
 (11, 'Installation', 'The extension owns functions; the tables belong to who installs the ledger.',
- '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables,create_notice_tables,create_fund_tables,create_fund_views,create_gainer_tables}'),
+ '{install,create_tables,create_policy_table,create_shortfall_tables,create_freeze_tables,create_recourse_tables,create_bust_tables,create_pending_deposit_tables,create_pending_deposit_views,create_recourse_views,create_price_band_tables,create_stop_order_tables,create_wiring,create_triggers,create_views,bind_text,create_tier_views,position_value_text,create_position_value_view,position_risk_text,create_position_risk_view,margin_group_text,account_risk_text,create_account_risk_view,ledger_triggers,create_partitions,partitions,create_partition,close_partitions,partition_width,create_checkpoint_tables,create_notice_tables,create_fund_tables,create_fund_views,create_gainer_tables}'),
 (12, 'Trigger functions', 'Called by the triggers of the ledger; here is what they refuse.',
  ARRAY(SELECT DISTINCT p.proname FROM pg_proc p
 		WHERE p.pronamespace = 'risk'::regnamespace AND p.prorettype = 'trigger'::regtype

@@ -27,13 +27,9 @@ $function$;
 COMMENT ON FUNCTION risk.check_index_price() IS
 	'Judges an index price. Raises 22023 for what is no price by risk.is_price() and for a time later than now plus risk.mark_price_skew(), 55000 for a change of asset. A changed price with an unchanged time is taken as observed now. An update older than the price in force changes nothing.';
 
-CREATE FUNCTION risk.create_collateral_views() RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET client_min_messages = warning
-AS $function$
-BEGIN
-	CREATE OR REPLACE VIEW ledger.margin_group WITH (security_invoker = true) AS
+CREATE FUNCTION risk.margin_group_text() RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$ SELECT $view$
 	SELECT g.book_id, g.owner_id, g.asset_code, g.scale, g.accounts, g.unmarked,
 		   g.equity, g.requirement, g.net,
 		   c.haircut, c.cap, x.price AS index_price,
@@ -61,14 +57,25 @@ BEGIN
 									  WHERE h.book_id = a.book_id AND h.account_id = a.account_id), 0) AS holds
 					  FROM ledger.account a
 					  JOIN ledger.asset s ON s.asset_code = a.asset_code
-					  JOIN ledger.balance b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
-					  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
+					  JOIN {balance} b ON b.book_id = a.book_id AND b.slot = 0 AND b.account_id = a.account_id
+					  LEFT JOIN {position_value} v ON v.book_id = a.book_id AND v.account_id = a.account_id
 					 WHERE a.in_group AND a.status <> 'closed'
 					 GROUP BY a.book_id, a.owner_id, a.account_id, s.scale, b.amount, b.floor) m
 			 GROUP BY m.book_id, m.owner_id, m.asset_code, m.scale) g
 	  LEFT JOIN ledger.collateral c ON c.asset_code = g.asset_code
 	  LEFT JOIN ledger.index_price x ON x.asset_code = g.asset_code
-	 CROSS JOIN LATERAL (SELECT coalesce(x.price, 0) AS price, coalesce(c.haircut, 1) AS haircut OFFSET 0) t;
+	 CROSS JOIN LATERAL (SELECT coalesce(x.price, 0) AS price, coalesce(c.haircut, 1) AS haircut OFFSET 0) t
+$view$ $function$;
+COMMENT ON FUNCTION risk.margin_group_text() IS
+	'The text of ledger.margin_group. What it reads of positions and balances is in braces: see risk.bind_text().';
+
+CREATE FUNCTION risk.create_collateral_views() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	EXECUTE 'CREATE OR REPLACE VIEW ledger.margin_group WITH (security_invoker = true) AS ' || risk.bind_text(risk.margin_group_text());
 
 	COMMENT ON VIEW ledger.margin_group IS
 		'Margin groups, one row for each asset of a group: what its accounts in that asset have to spare or lack together, and what that counts for.';

@@ -132,14 +132,14 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-	PERFORM risk.asset_of(freeze.book_id, freeze.account_id);
-	IF freeze.account_id < 0 OR reason IN ('debt', 'operator') OR coalesce(reason, '') = '' THEN
+	PERFORM risk.asset_of("freeze".book_id, "freeze".account_id);
+	IF "freeze".account_id < 0 OR reason IN ('debt', 'operator') OR coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'account % of book % cannot be frozen for "%"', account_id, book_id, coalesce(reason, 'NULL')
 			USING ERRCODE = '22023',
-				  DETAIL = CASE WHEN freeze.account_id < 0 THEN 'It is an account of the venue.' ELSE 'Debts freeze by themselves, and operator is a status that was set by hand.' END,
+				  DETAIL = CASE WHEN "freeze".account_id < 0 THEN 'It is an account of the venue.' ELSE 'Debts freeze by themselves, and operator is a status that was set by hand.' END,
 				  HINT = 'Name a trader''s account and a reason of your own.';
 	END IF;
-	RETURN risk.make_freeze(freeze.book_id, freeze.account_id, NULL, freeze.reason);
+	RETURN risk.make_freeze("freeze".book_id, "freeze".account_id, NULL, "freeze".reason);
 END
 $function$;
 COMMENT ON FUNCTION risk.freeze(bigint, text, int) IS

@@ -43,6 +43,7 @@ BEGIN
 	PERFORM risk.create_bust_tables();
 	PERFORM risk.create_pending_deposit_tables();
 	PERFORM risk.create_price_band_tables();
+	PERFORM risk.create_alert_tables();
 	PERFORM risk.create_stop_order_tables();
 	PERFORM risk.create_sweep_tables();
 	PERFORM risk.create_liquidation_tables();

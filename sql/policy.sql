@@ -90,6 +90,7 @@ BEGIN
 		gainer_hold_duration interval NOT NULL DEFAULT '24 hours'
 			CHECK (gainer_hold_duration > interval '0'),
 		collateral_group boolean NOT NULL DEFAULT false,
+		refuse_uncovered boolean NOT NULL DEFAULT false,
 		PRIMARY KEY (policy_code, version),
 		CONSTRAINT policy_liquidation_fees_ascend
 			CHECK (liquidation_fee_minimum <= liquidation_fee_maximum),
@@ -154,6 +155,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.policy.profit_backs_margin IS 'Whether unrealised profit covers initial margin when a withdrawal is judged. It is never paid out itself.';
 	COMMENT ON COLUMN ledger.policy.gainer_hold_window IS 'After the fund paid for a loss in an instrument, those who gained most in it within this time cannot withdraw that gain until the payout is covered or the hold ends. NULL: nobody is held.';
 	COMMENT ON COLUMN ledger.policy.gainer_hold_duration IS 'How long such a hold lasts at the most.';
+	COMMENT ON COLUMN ledger.policy.refuse_uncovered IS 'Whether a trade is refused (23514 at commit) that adds risk and leaves free_collateral below zero, or the account liquidatable, see ledger.account_risk. False: a trade of the engine is a fact, and booked; risk.check_order() says so before.';
 	COMMENT ON COLUMN ledger.policy.collateral_group IS 'Whether the accounts with this policy are in margin groups. The group of an owner in a book is all of his accounts with such policies but for the children that hold isolated positions: what one can spare is collateral for the others, see ledger.collateral and ledger.margin_group. The same in all versions of a policy.';
 END
 $function$;

@@ -22,7 +22,13 @@
 -- The views read with the rights of whoever asks, so that row policies hold in
 -- them; open_interest and fund_status show sums, and those are for everybody.
 
-CREATE FUNCTION risk.create_views() RETURNS void
+CREATE FUNCTION risk.bind_text(view_text text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $function$ SELECT replace(replace(view_text, '{', 'ledger.'), '}', '') $function$;
+COMMENT ON FUNCTION risk.bind_text(text) IS
+	'The text of a view with the names in braces as those of the tables and views of the ledger. risk.account_after() has the same texts with what is not booked yet in their place.';
+
+CREATE FUNCTION risk.create_tier_views() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -101,12 +107,18 @@ BEGIN
 	COMMENT ON COLUMN ledger.open_interest.exceeded IS 'Whether there is more than that.';
 	COMMENT ON COLUMN ledger.open_interest.open_interest_lo IS 'From here on initial margin grows; NULL: it does not.';
 	COMMENT ON COLUMN ledger.open_interest.open_interest_hi IS 'From here on initial margin is the whole notional.';
+END
+$function$;
+COMMENT ON FUNCTION risk.create_tier_views() IS
+	'Makes or replaces the views of tiers and of the open interest. A part of risk.create_views().';
 
-	-- The limits of an instrument come as arrays, so that they can be read
-	-- once for each instrument and not for each position.  OFFSET 0, here and
-	-- below: what is inside is computed once for each row, not once for each
-	-- column that uses it.
-	CREATE OR REPLACE VIEW ledger.position_value WITH (security_invoker = true) AS
+-- The limits of an instrument come as arrays, so that they can be read
+-- once for each instrument and not for each position.  OFFSET 0, here and
+-- below: what is inside is computed once for each row, not once for each
+-- column that uses it.
+CREATE FUNCTION risk.position_value_text() RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$ SELECT $view$
 	SELECT p.book_id, p.account_id, p.instrument_id, i.symbol, i.kind, i.multiplier, s.scale,
 		   p.qty, p.cost,
 		   m.price AS mark_price,
@@ -126,7 +138,7 @@ BEGIN
 		   a.liquidation_trigger,
 		   m.price IS NULL OR i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false) AS mark_stale,
 		   a.profit_backs_margin
-	  FROM ledger.position p
+	  FROM {position} p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
 	  JOIN ledger.asset s ON s.asset_code = i.settle_asset
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = p.instrument_id
@@ -158,7 +170,7 @@ BEGIN
 	 CROSS JOIN LATERAL (
 		-- read where the margin depends on it, once for each instrument
 		SELECT CASE WHEN i.open_interest_lo IS NOT NULL
-					THEN (SELECT n.open_interest FROM ledger.open_interest n
+					THEN (SELECT n.open_interest FROM {open_interest} n
 						   WHERE n.book_id = p.book_id AND n.instrument_id = p.instrument_id)
 			   END AS qty
 		OFFSET 0) o
@@ -197,7 +209,18 @@ BEGIN
 			  FROM (SELECT l.leverages[risk.margin_tier(v.notional, l.floors, l.rates)] AS max_leverage OFFSET 0) t
 			OFFSET 0) e
 		OFFSET 0) g
-	 WHERE p.qty <> 0;
+	 WHERE p.qty <> 0
+$view$ $function$;
+COMMENT ON FUNCTION risk.position_value_text() IS
+	'The text of ledger.position_value. What it reads of positions and balances is in braces: see risk.bind_text().';
+
+CREATE FUNCTION risk.create_position_value_view() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	EXECUTE 'CREATE OR REPLACE VIEW ledger.position_value WITH (security_invoker = true) AS ' || risk.bind_text(risk.position_value_text());
 
 	COMMENT ON VIEW ledger.position_value IS
 		'Every open position as it counts towards its account: at the mark, or at its cost when there is no mark.';
@@ -228,14 +251,20 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_value.mark_stale IS 'Whether the mark cannot be relied on: there is none, it is older than instrument.max_mark_age, or the instrument is halted. Nothing is withdrawn or liquidated by it.';
 	COMMENT ON COLUMN ledger.position_value.profit_backs_margin IS 'Whether its profit covers initial margin when a withdrawal is judged, by the policy of the account.';
 	COMMENT ON COLUMN ledger.position_value.liquidation_trigger IS 'Whether the account is to be liquidated below its requirement, or at_or_below, by its policy.';
+END
+$function$;
+COMMENT ON FUNCTION risk.create_position_value_view() IS
+	'Makes or replaces ledger.position_value. A part of risk.create_views().';
 
-	-- Bankruptcy price: of one position, where the account's equity is zero.
-	-- Of several, each may lose its share of the equity from the mark on:
-	-- "limit" is what it may lose from its cost on.  Limits are whole units of
-	-- the asset, rounded down, and the price is rounded so that the loss is
-	-- within the limit: closing every position at its bankruptcy price leaves
-	-- the balance at zero or above, and the fund is not needed.
-	CREATE OR REPLACE VIEW ledger.position_risk WITH (security_invoker = true) AS
+-- Bankruptcy price: of one position, where the account's equity is zero.
+-- Of several, each may lose its share of the equity from the mark on:
+-- "limit" is what it may lose from its cost on.  Limits are whole units of
+-- the asset, rounded down, and the price is rounded so that the loss is
+-- within the limit: closing every position at its bankruptcy price leaves
+-- the balance at zero or above, and the fund is not needed.
+CREATE FUNCTION risk.position_risk_text() RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$ SELECT $view$
 	SELECT v.book_id, v.account_id, v.instrument_id, v.symbol, v.qty,
 		   trim_scale(risk.entry_price(v.qty, v.cost, v.multiplier, v.kind, v.scale)) AS entry_price,
 		   v.mark_price, v.mark_observed_at,
@@ -253,7 +282,7 @@ BEGIN
 		   CASE WHEN v.mark_price IS NOT NULL THEN v.liquidation_requirement END AS liquidation_requirement
 	  FROM (SELECT p.*,
 				   b.amount + CASE WHEN p.account_id > 0 THEN 0
-								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
+								   ELSE coalesce((SELECT sum(s.amount) FROM {balance} s
 												   WHERE s.book_id = p.book_id
 													 AND s.account_id = p.account_id
 													 AND s.slot <> 0), 0) END AS balance,
@@ -262,9 +291,9 @@ BEGIN
 				   sum(p.notional) OVER account AS account_notional,
 				   sum(p.maintenance_margin) OVER account AS account_maintenance,
 				   sum(p.liquidation_requirement) OVER account AS account_requirement
-			  FROM ledger.position_value p
+			  FROM {position_value} p
 			 CROSS JOIN LATERAL (
-				SELECT n.amount FROM ledger.balance n
+				SELECT n.amount FROM {balance} n
 				 WHERE n.book_id = p.book_id AND n.slot = 0 AND n.account_id = p.account_id
 				OFFSET 0) b
 			WINDOW account AS (PARTITION BY p.book_id, p.account_id)) v
@@ -305,7 +334,18 @@ BEGIN
 		SELECT risk.bankruptcy_price_at_cost(
 					qty => v.qty, cost => v.cost, balance => c.limit,
 					multiplier => v.multiplier, kind => v.kind) AS price
-		OFFSET 0) z;
+		OFFSET 0) z
+$view$ $function$;
+COMMENT ON FUNCTION risk.position_risk_text() IS
+	'The text of ledger.position_risk. What it reads of positions and balances is in braces: see risk.bind_text().';
+
+CREATE FUNCTION risk.create_position_risk_view() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	EXECUTE 'CREATE OR REPLACE VIEW ledger.position_risk WITH (security_invoker = true) AS ' || risk.bind_text(risk.position_risk_text());
 
 	COMMENT ON VIEW ledger.position_risk IS
 		'What every open position stands at. Amounts are in the settlement asset, prices in units of it. Without a mark, what depends on it is NULL; the other positions of the account count at their mark, or at their cost where they have none.';
@@ -327,14 +367,16 @@ BEGIN
 	COMMENT ON COLUMN ledger.position_risk.liquidation_fee_rate IS 'Rate of the liquidation fee, by the policy of the account, of the size at entry: it does not move with the price. 0: no fee.';
 	COMMENT ON COLUMN ledger.position_risk.liquidation_fee IS 'Liquidation fee on the whole position at the mark, before it is rounded to be charged.';
 	COMMENT ON COLUMN ledger.position_risk.liquidation_requirement IS 'maintenance_margin + liquidation_fee.';
+END
+$function$;
+COMMENT ON FUNCTION risk.create_position_risk_view() IS
+	'Makes or replaces ledger.position_risk. A part of risk.create_views().';
 
-	PERFORM risk.create_collateral_views();
-	PERFORM risk.create_recourse_views();
-	PERFORM risk.create_pending_deposit_views();
-
-	-- What a margin group counts for an account is asked of accounts in groups
-	-- only; src/collateral.c reckons alike.
-	CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS
+-- What a margin group counts for an account is asked of accounts in groups
+-- only; src/collateral.c reckons alike.
+CREATE FUNCTION risk.account_risk_text() RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$ SELECT $view$
 	SELECT r.book_id, r.account_id, r.owner_id, r.asset_code, r.status,
 		   r.balance, r.unrealized_pnl, e.equity, r.initial_margin, r.maintenance_margin,
 		   risk.free_collateral(r.balance, r.unrealized_pnl, r.initial_margin, r.order_reserve, r.holds) + e.collateral
@@ -356,7 +398,7 @@ BEGIN
 		   r.holds, r.overdue_debt, r.pending_deposits
 	  FROM (SELECT a.book_id, a.account_id, a.owner_id, a.asset_code, a.status, a.parent_id,
 				   b.amount + CASE WHEN a.account_id > 0 THEN 0
-								   ELSE coalesce((SELECT sum(s.amount) FROM ledger.balance s
+								   ELSE coalesce((SELECT sum(s.amount) FROM {balance} s
 												   WHERE s.book_id = a.book_id
 													 AND s.account_id = a.account_id
 													 AND s.slot <> 0), 0) END AS balance,
@@ -382,10 +424,10 @@ BEGIN
 							  WHERE m.book_id = a.book_id AND m.account_id = a.account_id), 0) AS pending_deposits
 			  FROM ledger.account a
 			 CROSS JOIN LATERAL (
-				SELECT n.amount, n.floor FROM ledger.balance n
+				SELECT n.amount, n.floor FROM {balance} n
 				 WHERE n.book_id = a.book_id AND n.slot = 0 AND n.account_id = a.account_id
 				OFFSET 0) b
-			  LEFT JOIN ledger.position_value v ON v.book_id = a.book_id AND v.account_id = a.account_id
+			  LEFT JOIN {position_value} v ON v.book_id = a.book_id AND v.account_id = a.account_id
 			 WHERE a.kind IN ('trader', 'liquidity', 'interbook')
 			 GROUP BY a.book_id, a.account_id, b.amount, b.floor) r
 	  LEFT JOIN LATERAL (
@@ -397,7 +439,7 @@ BEGIN
 			   max(m.haircut) FILTER (WHERE m.asset_code = r.asset_code) AS haircut,
 			   max(m.cap) FILTER (WHERE m.asset_code = r.asset_code) AS cap,
 			   max(m.scale) FILTER (WHERE m.asset_code = r.asset_code) AS scale
-		  FROM ledger.margin_group m
+		  FROM {margin_group} m
 		 WHERE m.book_id = r.book_id AND m.owner_id = r.owner_id
 		OFFSET 0) g ON r.in_group
 	 CROSS JOIN LATERAL (
@@ -415,7 +457,18 @@ BEGIN
 		  FROM (SELECT risk.withdrawable(r.balance - coalesce(r.floor, 0), r.unrealized_pnl, r.initial_margin,
 										 r.order_reserve, r.holds, r.profit_backs_margin) AS withdrawable
 				OFFSET 0) w
-		OFFSET 0) e;
+		OFFSET 0) e
+$view$ $function$;
+COMMENT ON FUNCTION risk.account_risk_text() IS
+	'The text of ledger.account_risk. What it reads of positions and balances is in braces: see risk.bind_text().';
+
+CREATE FUNCTION risk.create_account_risk_view() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	EXECUTE 'CREATE OR REPLACE VIEW ledger.account_risk WITH (security_invoker = true) AS ' || risk.bind_text(risk.account_risk_text());
 
 	COMMENT ON VIEW ledger.account_risk IS
 		'What every account stands at that can hold positions: traders, and the liquidity and interbook accounts of the venue. Amounts are in the asset of the account. A position without a mark counts at its cost: profit 0, margins on abs(cost). The columns from collateral on are about the margin group of the account.';
@@ -448,6 +501,24 @@ BEGIN
 	COMMENT ON COLUMN ledger.account_risk.group_equity IS 'Equity of the whole margin group in the unit of account, see ledger.margin_group. NULL outside a group, and where the asset of the account has no index price.';
 	COMMENT ON COLUMN ledger.account_risk.group_requirement IS 'Maintenance margins and liquidation fees of the whole margin group in the unit of account. NULL likewise.';
 	COMMENT ON COLUMN ledger.account_risk.group_level IS 'group_equity / group_requirement in percent: a member is liquidated by this level, not by margin_level. NULL likewise, and without a requirement.';
+END
+$function$;
+COMMENT ON FUNCTION risk.create_account_risk_view() IS
+	'Makes or replaces ledger.account_risk. A part of risk.create_views().';
+
+CREATE FUNCTION risk.create_views() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $function$
+BEGIN
+	PERFORM risk.create_tier_views();
+	PERFORM risk.create_position_value_view();
+	PERFORM risk.create_position_risk_view();
+	PERFORM risk.create_collateral_views();
+	PERFORM risk.create_recourse_views();
+	PERFORM risk.create_pending_deposit_views();
+	PERFORM risk.create_account_risk_view();
 
 	CREATE OR REPLACE VIEW ledger.position_limit_usage WITH (security_invoker = true) AS
 	SELECT u.book_id, u.instrument_id, u.owner_id, u.account_id, u.side, u.qty, u.notional,
@@ -515,4 +586,7 @@ $function$;
 COMMENT ON FUNCTION risk.create_views() IS
 	'Makes or replaces the views of schema ledger. Called by risk.install().';
 
-REVOKE ALL ON FUNCTION risk.create_views() FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	risk.create_tier_views(), risk.create_position_value_view(), risk.create_position_risk_view(), risk.create_account_risk_view(),
+	risk.create_views()
+FROM PUBLIC;

@@ -343,7 +343,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.balance.posted_at IS 'Time of the last entry of the slot.';
 	COMMENT ON COLUMN ledger.balance.amount IS 'In units of the asset.';
 	COMMENT ON COLUMN ledger.balance.floor IS 'What the sum over all slots may not be below at commit; NULL: no floor.';
-	COMMENT ON COLUMN ledger.balance.reserve IS 'How much can be debited before ledger.position.trigger_price has to move; a credit adds to it. NULL: there is no open position, or the sweep looks at the account each time.';
+	COMMENT ON COLUMN ledger.balance.reserve IS 'How much can be debited before ledger.position.trigger_price or alert_price has to move; a credit adds to it. -Infinity: an alert has been told, and every change moves them. NULL: there is no open position, or the sweep looks at the account each time.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.transfer (
 		book_id int NOT NULL DEFAULT 1,
@@ -632,6 +632,8 @@ BEGIN
 		qty numeric NOT NULL,
 		cost numeric NOT NULL,
 		trigger_price numeric,
+		alert_price numeric,
+		rearm_price numeric,
 		PRIMARY KEY (book_id, account_id, instrument_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
@@ -640,6 +642,14 @@ BEGIN
 		ON ledger.position (instrument_id, trigger_price) WHERE qty > 0 AND trigger_price IS NOT NULL;
 	CREATE INDEX IF NOT EXISTS position_short_trigger
 		ON ledger.position (instrument_id, trigger_price) WHERE qty < 0 AND trigger_price IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS position_long_alert
+		ON ledger.position (instrument_id, alert_price) WHERE qty > 0 AND alert_price IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS position_short_alert
+		ON ledger.position (instrument_id, alert_price) WHERE qty < 0 AND alert_price IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS position_long_rearm
+		ON ledger.position (instrument_id, rearm_price) WHERE qty > 0 AND rearm_price IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS position_short_rearm
+		ON ledger.position (instrument_id, rearm_price) WHERE qty < 0 AND rearm_price IS NOT NULL;
 	-- For the open interest.  An expression, because no lookup of one position
 	-- may come here by mistake: with the columns themselves a planner without
 	-- statistics takes this index for as good as the primary key.
@@ -654,6 +664,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.position.qty IS 'Contracts, long above zero.';
 	COMMENT ON COLUMN ledger.position.cost IS 'Signed value paid and not yet realised, in the settlement asset.';
 	COMMENT ON COLUMN ledger.position.trigger_price IS 'The mark at which the sweep looks at the account: at or below it for a long position, at or above it for a short one. Early, never late: while no mark of the account has passed its trigger the account cannot be liquidated. Infinity (long) and 0 (short): at every mark. NULL: at none, or not a trader.';
+	COMMENT ON COLUMN ledger.position.alert_price IS 'The mark at which risk.alert() looks at the account, for the highest alert level that has not been told; on the side of trigger_price, and early in the same way. NULL: at none.';
+	COMMENT ON COLUMN ledger.position.rearm_price IS 'The mark at which risk.alert() looks whether the account has recovered from the lowest level that was told: at or above it for a long position, at or below it for a short one, early as well; 0 (long) and Infinity (short): at every mark. NULL: at none.';
 
 	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
 		book_id int NOT NULL DEFAULT 1,

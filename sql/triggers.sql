@@ -370,7 +370,7 @@ AS $function$
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
 							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
 							'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging',
-							'gainer_hold']) AS name
+							'gainer_hold', 'alert_state']) AS name
 		UNION ALL
 		SELECT n.name, k.trigger_name, 'A'::"char",
 			   CASE WHEN k.trigger_name = 'keep_table' THEN 'BEFORE TRUNCATE|FOR EACH STATEMENT'

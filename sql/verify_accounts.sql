@@ -195,7 +195,8 @@ BEGIN
 			  FROM (SELECT p.book_id, p.account_id,
 						   format('book %s, account %s, instrument %s: trigger %s at a quantity of %s', p.book_id, p.account_id, p.instrument_id, p.trigger_price, p.qty) AS offender
 					  FROM ledger.position p
-					 WHERE p.trigger_price IS NOT NULL AND (p.qty = 0 OR p.account_id < 0 OR p.trigger_price < 0)
+					 WHERE coalesce(p.trigger_price, p.alert_price, p.rearm_price) IS NOT NULL
+					   AND (p.qty = 0 OR p.account_id < 0 OR least(p.trigger_price, p.alert_price, p.rearm_price) < 0)
 					UNION ALL
 					-- without a reserve the sweep has to find it at every mark
 					SELECT p.book_id, p.account_id,
@@ -209,8 +210,31 @@ BEGIN
 						   format('book %s, account %s: reserve %s', b.book_id, b.account_id, b.reserve)
 					  FROM ledger.balance b
 					 WHERE b.reserve IS NOT NULL
-					   AND (b.reserve < 0 OR b.account_id < 0
+					   AND (b.reserve < 0 AND b.reserve <> '-Infinity' OR b.account_id < 0
 							OR NOT EXISTS (SELECT FROM ledger.position p WHERE p.book_id = b.book_id AND p.account_id = b.account_id AND p.qty <> 0))) f
+			 WHERE check_accounts.book_id IS NULL OR f.book_id = check_accounts.book_id
+			 ORDER BY f.book_id, f.account_id
+			 LIMIT 1) v;
+	-- What is noted as told was told, of an account that has a position, and
+	-- keeps no reserve; of others, none waits to recover.
+	RETURN QUERY
+	SELECT 'alerts', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, f.offender
+			  FROM (SELECT s.book_id, s.account_id, format('book %s, account %s: level %s', s.book_id, s.account_id, s.fired_level) AS offender
+					  FROM ledger.alert_state s
+					 WHERE NOT EXISTS (SELECT FROM ledger.event e
+										WHERE e.book_id = s.book_id AND e.account_id = s.account_id AND e.kind = 'alert'
+										  AND (e.payload ->> 'level')::numeric <= s.fired_level)
+						OR NOT EXISTS (SELECT FROM ledger.position p
+										WHERE p.book_id = s.book_id AND p.account_id = s.account_id AND p.qty <> 0)
+						OR NOT EXISTS (SELECT FROM ledger.balance b
+										WHERE b.book_id = s.book_id AND b.slot = 0 AND b.account_id = s.account_id AND b.reserve = '-Infinity')
+					UNION ALL
+					SELECT p.book_id, p.account_id,
+						   format('book %s, account %s, instrument %s: rearm_price %s without an alert', p.book_id, p.account_id, p.instrument_id, p.rearm_price)
+					  FROM ledger.position p
+					 WHERE p.rearm_price IS NOT NULL
+					   AND NOT EXISTS (SELECT FROM ledger.alert_state s WHERE s.book_id = p.book_id AND s.account_id = p.account_id)) f
 			 WHERE check_accounts.book_id IS NULL OR f.book_id = check_accounts.book_id
 			 ORDER BY f.book_id, f.account_id
 			 LIMIT 1) v;

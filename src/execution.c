@@ -2,22 +2,56 @@
  * execution.c
  *		The check at commit: every execution nets to zero.
  *
- * trade.c notes the executions whose rows did not net when their statement
- * ended.  Here they are judged, when the transaction commits.
+ * One whose rows do not net to zero by the end of the statement is noted, and
+ * judged when the transaction commits.  The values of inverse contracts are
+ * rounded row by row: what this leaves of an execution that nets is a residue,
+ * kept by clearing.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
 #include "execution.h"
-#include "margin.h"
 #include "posting.h"
 
 PG_FUNCTION_INFO_V1(risk_enforce_executions);
+
+typedef struct ExecutionKey
+{
+	int64		execution_id;
+	int32		instrument_id;
+	int32		padding;		/* zero, hashed with the rest */
+} ExecutionKey;
+
+typedef struct Execution
+{
+	ExecutionKey key;
+	ContractKind kind;
+	int64		clearing_id;
+	int			scale;			/* of the asset */
+	int64		trades;			/* how many rows */
+	Numeric		qty;			/* signed sums over them */
+	Numeric		value;
+	TimestampTz executed_at;	/* of the earliest of them */
+} Execution;
+
+static const LedgerStatement note_unmatched = {
+	"INSERT INTO {unmatched_execution} AS e"
+	" (book_id, transaction_id, execution_id, instrument_id, trades, qty, value, executed_at)"
+	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6, $7, $8)"
+	" ON CONFLICT (book_id, transaction_id, execution_id, instrument_id)"
+	" DO UPDATE SET trades = e.trades + excluded.trades, qty = e.qty + excluded.qty,"
+	"  value = e.value + excluded.value, executed_at = least(e.executed_at, excluded.executed_at)",
+	8, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+		TIMESTAMPTZARRAYOID}
+};
 
 static const LedgerStatement insert_residues = {
 	"INSERT INTO {settlement} (book_id, account_id, trade_id, execution_id, instrument_id, kind, amount)"
@@ -81,6 +115,95 @@ write_residues(Wiring *wiring, int32 book_id, Residue *residues, int n)
 	for (int c = 0; c < 5; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(wiring, &insert_residues, values);
+}
+
+/* executions_begin: of a statement in one book; lives in the current memory context */
+HTAB *
+executions_begin(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(ExecutionKey), .entrysize = sizeof(Execution), .hcxt = CurrentMemoryContext};
+
+	return hash_create("executions", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* executions_note: add a row to its execution */
+void
+executions_note(HTAB *executions, const ExecutionRow *row)
+{
+	ExecutionKey key = {row->execution_id, row->instrument_id, 0};
+	Execution  *execution;
+	bool		found;
+
+	execution = hash_search(executions, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		execution->kind = row->kind;
+		execution->clearing_id = row->clearing_id;
+		execution->scale = row->scale;
+		execution->trades = 0;
+	}
+	execution->trades++;
+	execution->qty = found ? decimal_add(execution->qty, row->qty) : row->qty;
+	execution->value = found ? decimal_add(execution->value, row->value) : row->value;
+	execution->executed_at = found ? Min(execution->executed_at, row->executed_at) : row->executed_at;
+}
+
+/* executions_close: what rounding left of those that net becomes residues; returns how many */
+int
+executions_close(HTAB *executions, Residue *residues)
+{
+	HASH_SEQ_STATUS scan;
+	Execution  *execution;
+	int			n = 0;
+
+	hash_seq_init(&scan, executions);
+	while ((execution = hash_seq_search(&scan)) != NULL)
+	{
+		if (decimal_sign(execution->qty) != 0 || decimal_sign(execution->value) == 0 ||
+			!contract_values_net(execution->kind, execution->value, execution->trades, execution->scale))
+			continue;
+		residues[n++] = (Residue)
+		{
+			.account_id = execution->clearing_id, .execution_id = execution->key.execution_id,
+				.instrument_id = execution->key.instrument_id, .amount = execution->value
+		};
+		execution->value = decimal_from_int64(0);
+	}
+	return n;
+}
+
+/* executions_write: those that do not net are to be judged when the transaction commits */
+void
+executions_write(Wiring *wiring, int32 book_id, HTAB *executions)
+{
+	HASH_SEQ_STATUS scan;
+	Execution  *execution;
+	Datum	   *columns[6];
+	Datum		values[8];
+	int			n = 0;
+	static const Oid types[6] = {INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
+
+	for (int c = 0; c < 6; c++)
+		columns[c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(executions), 1));
+	hash_seq_init(&scan, executions);
+	while ((execution = hash_seq_search(&scan)) != NULL)
+	{
+		if (decimal_sign(execution->qty) == 0 && decimal_sign(execution->value) == 0)
+			continue;
+		columns[0][n] = Int64GetDatum(execution->key.execution_id);
+		columns[1][n] = Int32GetDatum(execution->key.instrument_id);
+		columns[2][n] = Int64GetDatum(execution->trades);
+		columns[3][n] = NumericGetDatum(execution->qty);
+		columns[4][n] = NumericGetDatum(execution->value);
+		columns[5][n++] = TimestampTzGetDatum(execution->executed_at);
+	}
+	if (n == 0)
+		return;
+	values[0] = Int32GetDatum(book_id);
+	values[1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	for (int c = 0; c < 6; c++)
+		values[c + 2] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(wiring, &note_unmatched, values);
 }
 
 /* An execution that had not netted when its statement ended. */

@@ -51,7 +51,7 @@ index_has(Wiring *wiring, const char *index_name, int32 book_id, const char *col
 					F_INT4EQ, Int32GetDatum(book_id));
 		ScanKeyEntryInitialize(&keys[1], 0, get_attnum(RelationGetRelid(freezes), column), BTEqualStrategyNumber,
 							   InvalidOid, collation, equal, key);
-		snapshot = RegisterSnapshot(wiring_snapshot(LEDGER_LATEST));
+		snapshot = RegisterSnapshot(wiring_snapshot(wiring, LEDGER_LATEST));
 		scan = systable_beginscan(freezes, index_id, true, snapshot, 2, keys);
 		found = HeapTupleIsValid(systable_getnext(scan));
 		systable_endscan(scan);

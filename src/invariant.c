@@ -12,7 +12,8 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 
-#include "posting.h"
+#include "limits.h"
+#include "trigger_rows.h"
 #include "waterfall.h"
 
 PG_FUNCTION_INFO_V1(risk_enforce_floor);
@@ -39,6 +40,8 @@ settle(Wiring *wiring, int32 book_id)
 	settling = true;
 	PG_TRY();
 	{
+		/* first what trades may not do: nobody pays for one that is refused */
+		limits_judge(wiring, book_id);
 		waterfall_settle(wiring, book_id);
 	}
 	PG_FINALLY();

@@ -88,6 +88,7 @@ extern List *posting_take_filled_slots(Posting *posting, LedgerAccount *account)
 extern Numeric posting_total(Posting *posting, LedgerAccount *account);
 extern void posting_post(Posting *posting, LedgerAccount *account, Numeric amount,
 						 const char *kind, int64 cause, TimestampTz effective_at);
+extern Numeric posting_sum(Posting *posting, LedgerAccount *account, const char *kind);
 extern void posting_move_position(LedgerAccount *account, int32 instrument_id);
 extern void posting_reband(LedgerAccount *account);
 extern void posting_write(Posting *posting);

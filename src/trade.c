@@ -5,11 +5,6 @@
  * The whole statement is read, the traders it touches are locked in one
  * sorted pass, the trades are applied in the order given, in memory, and each
  * position and balance is written once.
- *
- * An execution whose rows do not net to zero by the end of the statement is
- * noted, and judged when the transaction commits.  The values of inverse
- * contracts are rounded row by row: what this leaves of an execution that nets
- * is a residue, kept by clearing.
  */
 #include "postgres.h"
 
@@ -29,6 +24,8 @@
 #include "isolated.h"
 #include "margin.h"
 #include "posting.h"
+#include "trade.h"
+#include "trade_policy.h"
 #include "trading_fee.h"
 
 PG_FUNCTION_INFO_V1(risk_post_trades);
@@ -88,24 +85,6 @@ typedef struct TradedPosition
 	bool		isolated;		/* mode that the trader chose */
 } TradedPosition;
 
-typedef struct ExecutionKey
-{
-	int64		execution_id;
-	int32		instrument_id;
-	int32		padding;
-} ExecutionKey;
-
-typedef struct Execution
-{
-	ExecutionKey key;
-	TradedInstrument *instrument;
-	int			scale;			/* of the asset */
-	int64		trades;			/* how many rows */
-	Numeric		qty;			/* signed sums over them */
-	Numeric		value;
-	TimestampTz executed_at;	/* of the earliest of them */
-} Execution;
-
 /* The trades of one statement in one book. */
 typedef struct TradePosting
 {
@@ -119,7 +98,8 @@ typedef struct TradePosting
 	Residue    *residues;		/* room for two of each trade */
 	int			nresidues;
 	FundingPayments payments;	/* of late trades */
-	List	   *fee_shares;		/* see trading_fee.c */
+	List	   *policies;		/* see trade_policy() */
+	TrialPosition trial_position;	/* of a trial, which has no other */
 } TradePosting;
 
 static const LedgerStatement read_instruments = {
@@ -155,17 +135,6 @@ static const LedgerStatement note_risk = {
 	" ON CONFLICT (book_id, account_id, instrument_id)"
 	" DO UPDATE SET trade_id = coalesce(excluded.trade_id, r.trade_id)",
 	5, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
-};
-
-static const LedgerStatement note_unmatched = {
-	"INSERT INTO {unmatched_execution} AS e"
-	" (book_id, transaction_id, execution_id, instrument_id, trades, qty, value, executed_at)"
-	" SELECT $1, $2, * FROM unnest($3, $4, $5, $6, $7, $8)"
-	" ON CONFLICT (book_id, transaction_id, execution_id, instrument_id)"
-	" DO UPDATE SET trades = e.trades + excluded.trades, qty = e.qty + excluded.qty,"
-	"  value = e.value + excluded.value, executed_at = least(e.executed_at, excluded.executed_at)",
-	8, {INT4OID, XID8OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
-		TIMESTAMPTZARRAYOID}
 };
 
 static const LedgerStatement read_trade = {
@@ -280,7 +249,7 @@ open_instruments(TradePosting *tp, TradeRow **trades, int n)
 		if (instrument != NULL && trades[i]->executed_at < instrument->last_funding_at)
 			instrument->late_since = Min(instrument->late_since, trades[i]->executed_at);
 		if (instrument != NULL && instrument->fund == NULL &&
-			decimal_sign(trading_fee_to_fund(tp->wiring, &tp->fee_shares,
+			decimal_sign(trading_fee_to_fund(tp->wiring, &tp->policies,
 											 posting_account(tp->posting, trades[i]->account_id), trades[i]->fee)) > 0)
 			instrument->fund = posting_system_account(tp->posting, ACCOUNT_INSURANCE_FUND, instrument->settle_asset);
 	}
@@ -414,27 +383,6 @@ apply_past_fundings(TradePosting *tp, TradeRow *trade, LedgerAccount *account,
 }
 
 static void
-note_execution(TradePosting *tp, TradeRow *trade, TradedInstrument *instrument, int scale, Numeric qty)
-{
-	ExecutionKey key = {trade->execution_id, trade->instrument_id, 0};
-	Numeric		value = contract_value(instrument->kind, qty, trade->price, instrument->multiplier, scale);
-	Execution  *execution;
-	bool		found;
-
-	execution = hash_search(tp->executions, &key, HASH_ENTER, &found);
-	if (!found)
-	{
-		execution->instrument = instrument;
-		execution->scale = scale;
-		execution->trades = 0;
-	}
-	execution->trades++;
-	execution->qty = found ? decimal_add(execution->qty, qty) : qty;
-	execution->value = found ? decimal_add(execution->value, value) : value;
-	execution->executed_at = found ? Min(execution->executed_at, trade->executed_at) : trade->executed_at;
-}
-
-static void
 note_residue(TradePosting *tp, int64 account_id, int64 trade_id, int64 execution_id, int32 instrument_id,
 			 Numeric amount)
 {
@@ -445,6 +393,32 @@ note_residue(TradePosting *tp, int64 account_id, int64 trade_id, int64 execution
 	residue->execution_id = execution_id;
 	residue->instrument_id = instrument_id;
 	residue->amount = amount;
+}
+
+static Numeric
+long_side(Numeric qty)
+{
+	return decimal_max(decimal_from_int64(0), qty);
+}
+
+/*
+ * What a trial has made of its position stands for the row.  Of the other side
+ * of the trade, nobody knows what it holds: it is taken as one that had no
+ * position, so that the open interest is the highest that can come of it.
+ */
+static void
+try_position(TradePosting *tp, const TradedPosition *position)
+{
+	Numeric		traded = decimal_subtract(position->qty, position->qty_before);
+
+	tp->trial_position = (TrialPosition)
+	{
+		.account_id = position->key.account_id, .instrument_id = position->key.instrument_id,
+			.qty = position->qty, .cost = position->cost,
+			.open_interest_change = decimal_add(decimal_subtract(long_side(position->qty), long_side(position->qty_before)),
+												long_side(decimal_negate(traded)))
+	};
+	tp->wiring->trial_position = &tp->trial_position;
 }
 
 /* Write what the trades have made of the positions so far. */
@@ -466,6 +440,11 @@ write_changed_positions(TradePosting *tp)
 		if (!position->changed)
 			continue;
 		position->changed = false;
+		if (tp->wiring->is_trial)
+		{
+			try_position(tp, position);
+			continue;
+		}
 		columns[0][n] = Int64GetDatum(position->key.account_id);
 		columns[1][n] = Int32GetDatum(position->key.instrument_id);
 		columns[2][n] = Int64GetDatum(position->trades);
@@ -564,7 +543,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	if (parent != NULL && change.realized == NULL)
 		open_isolated(tp, trade, instrument, &isolated, contract_notional(instrument->kind, qty, trade->price,
 																		  instrument->multiplier));
-	trading_fee_post(tp->wiring, tp->posting, &tp->fee_shares,
+	trading_fee_post(tp->wiring, tp->posting, &tp->policies,
 					 &(TradingFee) {trade->trade_id, trade->executed_at, trade->fee, account, instrument->fee, instrument->fund});
 	if (parent != NULL && change.realized != NULL)
 	{
@@ -578,65 +557,26 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	/* what posting itself inserts nets by construction */
 	if (strcmp(trade->kind, "mirror") != 0 && strcmp(trade->kind, "takeover") != 0)
-		note_execution(tp, trade, instrument, account->scale, qty);
+		executions_note(tp->executions, &(ExecutionRow) {
+			.execution_id = trade->execution_id, .instrument_id = trade->instrument_id, .kind = instrument->kind,
+			.clearing_id = instrument->clearing->account_id, .scale = account->scale, .qty = qty,
+			.value = contract_value(instrument->kind, qty, trade->price, instrument->multiplier, account->scale),
+			.executed_at = trade->executed_at
+		});
 }
 
-/* What rounding left of the executions that net becomes residues. */
-static void
-close_executions(TradePosting *tp)
+/* Whether a trade of the statement has added risk that its account's policy wants covered. */
+static bool
+has_to_be_covered(TradePosting *tp, const TradedPosition *position)
 {
-	HASH_SEQ_STATUS scan;
-	Execution  *execution;
-
-	hash_seq_init(&scan, tp->executions);
-	while ((execution = hash_seq_search(&scan)) != NULL)
-	{
-		if (decimal_sign(execution->qty) != 0 || decimal_sign(execution->value) == 0 ||
-			!contract_values_net(execution->instrument->kind, execution->value, execution->trades,
-								 execution->scale))
-			continue;
-		note_residue(tp, execution->instrument->clearing->account_id, 0, execution->key.execution_id,
-					 execution->key.instrument_id, execution->value);
-		execution->value = decimal_from_int64(0);
-	}
-}
-
-static void
-write_unmatched(TradePosting *tp)
-{
-	HASH_SEQ_STATUS scan;
-	Execution  *execution;
-	Datum	   *columns[6];
-	Datum		values[8];
-	int			n = 0;
-	static const Oid types[6] = {INT8OID, INT4OID, INT8OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID};
-
-	for (int c = 0; c < 6; c++)
-		columns[c] = palloc(sizeof(Datum) * Max(hash_get_num_entries(tp->executions), 1));
-	hash_seq_init(&scan, tp->executions);
-	while ((execution = hash_seq_search(&scan)) != NULL)
-	{
-		if (decimal_sign(execution->qty) == 0 && decimal_sign(execution->value) == 0)
-			continue;
-		columns[0][n] = Int64GetDatum(execution->key.execution_id);
-		columns[1][n] = Int32GetDatum(execution->key.instrument_id);
-		columns[2][n] = Int64GetDatum(execution->trades);
-		columns[3][n] = NumericGetDatum(execution->qty);
-		columns[4][n] = NumericGetDatum(execution->value);
-		columns[5][n++] = TimestampTzGetDatum(execution->executed_at);
-	}
-	if (n == 0)
-		return;
-	values[0] = Int32GetDatum(tp->book_id);
-	values[1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
-	for (int c = 0; c < 6; c++)
-		values[c + 2] = array_argument(columns[c], NULL, n, types[c]);
-	wiring_write(tp->wiring, &note_unmatched, values);
+	return position->risk_trade_id != 0 &&
+		trade_policy(tp->wiring, &tp->policies, posting_account(tp->posting, position->key.account_id))->refuse_uncovered;
 }
 
 /*
- * Positions in instruments whose limits are enforced are judged when the
- * transaction commits, by what it has made of all of them.
+ * Positions in instruments whose limits are enforced, and those that have to
+ * be covered, are judged when the transaction commits, by what it has made of
+ * all of them.
  */
 static void
 write_risk(TradePosting *tp)
@@ -657,7 +597,7 @@ write_risk(TradePosting *tp)
 	{
 		TradedInstrument *instrument = hash_search(tp->instruments, &position->key.instrument_id, HASH_FIND, NULL);
 
-		if (!instrument->enforces_limits)
+		if (!instrument->enforces_limits && !has_to_be_covered(tp, position))
 			continue;
 		columns[0][n] = Int64GetDatum(position->key.account_id);
 		columns[1][n] = Int32GetDatum(position->key.instrument_id);
@@ -711,21 +651,27 @@ read_requirements(TradePosting *tp, TradeRow **trades, int n)
 		isolated_read(&tp->margin, ids, nids);
 }
 
-static void
-post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
+static TradePosting
+begin_trades(Wiring *wiring, int32 book_id, int n)
 {
-	TradeRow  **trades = (TradeRow **) rows;
-	TradePosting tp = {.wiring = wiring, .book_id = book_id};
+	return (TradePosting)
+	{
+		.wiring = wiring, .book_id = book_id,
+			.posting = posting_begin(wiring, book_id),
+			.instruments = statement_hash("traded instruments", sizeof(int32), sizeof(TradedInstrument)),
+			.positions = statement_hash("traded positions", sizeof(PositionKey), sizeof(TradedPosition)),
+			.executions = executions_begin(),
+			.residues = palloc(sizeof(Residue) * n * 2)
+	};
+}
+
+/* Open all that the trades touch, and book them in memory, in the order given. */
+static void
+apply_trades(TradePosting *tp, TradeRow **trades, int n)
+{
 	int64	   *account_ids = palloc(sizeof(int64) * n);
 	bool		moves_margin = false;
 
-	tp.posting = posting_begin(wiring, book_id);
-	tp.instruments = statement_hash("traded instruments", sizeof(int32), sizeof(TradedInstrument));
-	tp.positions = statement_hash("traded positions", sizeof(PositionKey), sizeof(TradedPosition));
-	tp.executions = statement_hash("executions", sizeof(ExecutionKey), sizeof(Execution));
-	tp.residues = palloc(sizeof(Residue) * n * 2);
-
-	idempotency_take(wiring, book_id, &keyed_trades, rows, n);
 	for (int i = 0; i < n; i++)
 	{
 		account_ids[i] = trades[i]->account_id;
@@ -733,30 +679,39 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	}
 	/* what posting itself inserts comes after the gate, where no trader is locked any more: it moves no margin */
 	if (wiring_is_writing())
-		posting_open(tp.posting, account_ids, n);
+		posting_open(tp->posting, account_ids, n);
 	else
-		posting_open_with_backing(tp.posting, account_ids, n);
+		posting_open_with_backing(tp->posting, account_ids, n);
 	for (int i = 0; i < n; i++)
-		if (posting_account(tp.posting, trades[i]->account_id) == NULL)
+		if (posting_account(tp->posting, trades[i]->account_id) == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 					 errmsg("trade " INT64_FORMAT ": unknown account", trades[i]->trade_id),
-					 errdetail("Book %d has no account " INT64_FORMAT ".", book_id, trades[i]->account_id),
+					 errdetail("Book %d has no account " INT64_FORMAT ".", tp->book_id, trades[i]->account_id),
 					 errhint("Insert it into the table account first.")));
-	open_instruments(&tp, trades, n);
+	open_instruments(tp, trades, n);
 	for (int i = 0; i < n; i++)
-		check_trade(&tp, trades[i]);
-	open_traded_system_accounts(&tp, trades, n);
-	open_positions(&tp, trades, n);
-	isolated_begin(&tp.margin, wiring, book_id, tp.posting);
+		check_trade(tp, trades[i]);
+	open_traded_system_accounts(tp, trades, n);
+	open_positions(tp, trades, n);
+	isolated_begin(&tp->margin, tp->wiring, tp->book_id, tp->posting);
 	if (moves_margin)
-		read_requirements(&tp, trades, n);
+		read_requirements(tp, trades, n);
 
 	for (int i = 0; i < n; i++)
-		apply_trade(&tp, trades[i]);
+		apply_trade(tp, trades[i]);
+}
+
+static void
+post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
+{
+	TradePosting tp = begin_trades(wiring, book_id, n);
+
+	idempotency_take(wiring, book_id, &keyed_trades, rows, n);
+	apply_trades(&tp, (TradeRow **) rows, n);
 
 	write_changed_positions(&tp);
-	close_executions(&tp);
+	tp.nresidues += executions_close(tp.executions, tp.residues + tp.nresidues);
 	funding_payments_write(wiring, book_id, &tp.payments);
 	write_residues(wiring, book_id, tp.residues, tp.nresidues);
 	posting_write(tp.posting);
@@ -765,8 +720,48 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	 * Last: with SET CONSTRAINTS IMMEDIATE the rows are judged at once, which
 	 * may post more trades, and what is held in memory here must be written.
 	 */
-	write_unmatched(&tp);
+	executions_write(wiring, book_id, tp.executions);
 	write_risk(&tp);
+}
+
+/*
+ * trade_try
+ *		What booking a trade of this moment would do; nothing is written.  What
+ *		would be refused raises the same errors.  The wiring is of a trial.
+ */
+TradeOutcome
+trade_try(Wiring *wiring, int32 book_id, const OrderedTrade *order)
+{
+	TradePosting tp = begin_trades(wiring, book_id, 1);
+	TimestampTz now = GetCurrentTimestamp();
+	TradeRow	trade = {
+		/* it has no number yet */
+		.trade_id = -1,
+		.book_id = book_id, .account_id = order->account_id, .instrument_id = order->instrument_id,
+		.executed_at = now, .buys = order->buys, .qty = order->qty, .price = order->price, .fee = order->fee,
+		.kind = "trade", .period = period_of(now)
+	};
+	TradeRow   *trades = &trade;
+	PositionKey key = {order->account_id, order->instrument_id, 0};
+	TradedPosition *position;
+	LedgerAccount *account;
+	TradeOutcome outcome;
+
+	apply_trades(&tp, &trades, 1);
+	position = hash_search(tp.positions, &key, HASH_FIND, NULL);
+	account = posting_account(tp.posting, order->account_id);
+	try_position(&tp, position);
+	outcome = (TradeOutcome)
+	{
+		.qty_before = position->qty_before, .qty = position->qty, .cost = position->cost,
+			.adds_risk = position->risk_trade_id != 0,
+			.open_interest_change = tp.trial_position.open_interest_change,
+			.realized_pnl = posting_sum(tp.posting, account, "realized_pnl"),
+			.margin_moved = posting_sum(tp.posting, account, "isolated_margin"),
+			.balance_change = posting_sum(tp.posting, account, NULL)
+	};
+	wiring->trial_position = NULL;
+	return outcome;
 }
 
 /* The funding locks of all that the statement trades, before any other lock. */

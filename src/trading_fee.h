@@ -18,7 +18,7 @@ typedef struct TradingFee
 	LedgerAccount *fund;		/* NULL: no fee of the statement has a part for it */
 } TradingFee;
 
-extern Numeric trading_fee_to_fund(Wiring *wiring, List **shares, const LedgerAccount *account, Numeric fee);
-extern void trading_fee_post(Wiring *wiring, Posting *posting, List **shares, const TradingFee *fee);
+extern Numeric trading_fee_to_fund(Wiring *wiring, List **policies, const LedgerAccount *account, Numeric fee);
+extern void trading_fee_post(Wiring *wiring, Posting *posting, List **policies, const TradingFee *fee);
 
 #endif							/* RISK_TRADING_FEE_H */

@@ -281,7 +281,7 @@ is_allowed(Wiring *wiring, const char *kind, AccountKind from, AccountKind to)
 		bool		allowed;
 
 		/* the highest version first */
-		hot_begin(rules, wiring_snapshot(LEDGER_LATEST), 3);
+		hot_begin(rules, wiring_snapshot(wiring, LEDGER_LATEST), 3);
 		hot_seek(rules, values);
 		allowed = hot_next(rules, BackwardScanDirection) && DatumGetBool(hot_value(rules, 4, &isnull));
 		hot_end(rules);

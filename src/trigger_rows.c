@@ -56,21 +56,24 @@ check_number(const char *table, int64 row_id, const char *column,
 				 rule == NUMBER_POSITIVE ?
 				 errhint("It must be a finite number greater than zero; the direction is told by other columns.") :
 				 rule == NUMBER_NOT_NEGATIVE ? errhint("It must be a finite number, zero at the least.") :
-				 errhint("It must be a finite number.")));
+				 errhint("It must be a finite number."),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
 	if (decimal_integer_digits(value) > INTEGER_DIGITS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("%s " INT64_FORMAT ": %s out of range", table, row_id, column),
 				 errdetail("The %s has %d digits before the point.", column,
 						   decimal_integer_digits(value)),
-				 errhint("At most %d are possible; count in a larger unit.", INTEGER_DIGITS)));
+				 errhint("At most %d are possible; count in a larger unit.", INTEGER_DIGITS),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
 	if (decimal_scale(value) > scale)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s " INT64_FORMAT ": %s has too many digits", table, row_id, column),
 				 errdetail("The %s is %s; at most %d digits after the point are kept.",
 						   column, decimal_to_cstring(value), scale),
-				 errhint("Round it before it is inserted: nothing is rounded here.")));
+				 errhint("Round it before it is inserted: nothing is rounded here."),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
 }
 
 /*

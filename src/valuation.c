@@ -13,33 +13,46 @@
 
 #include "valuation.h"
 
+/* the positions of an account come from the table, or, in a trial, with one replaced */
+#define READ_POSITIONS(positions) \
+	"SELECT p.account_id, p.instrument_id, i.kind, p.qty, p.cost, i.multiplier, m.price," \
+	" (SELECT t.max_leverage FROM {margin_tier} t" \
+	"   WHERE t.instrument_id = p.instrument_id" \
+	"     AND (t.notional_floor < risk.notional(p.qty, m.price, i.multiplier, i.kind)" \
+	"          OR t.notional_floor = 0)" \
+	"   ORDER BY t.notional_floor DESC LIMIT 1)," \
+	" s.scale::int," \
+	" (SELECT l.leverage FROM {margin_setting} l" \
+	"   WHERE l.book_id = $1 AND l.instrument_id = p.instrument_id" \
+	"    AND l.account_id = coalesce((SELECT a.parent_id FROM {account} a" \
+	"     WHERE a.book_id = $1 AND a.account_id = p.account_id), p.account_id))," \
+	" i.open_interest_lo, i.open_interest_hi," \
+	" i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false)," \
+	" (SELECT y.profit_backs_margin FROM {policy} y" \
+	"   WHERE y.policy_code = (SELECT a.policy_code FROM {account} a" \
+	"     WHERE a.book_id = $1 AND a.account_id = p.account_id) AND y.effective_at <= clock_timestamp()" \
+	"   ORDER BY y.version DESC LIMIT 1)" \
+	" FROM unnest($2) AS u(account_id), LATERAL (" \
+	"  " positions " OFFSET 0) AS p" \
+	" JOIN {instrument} i ON i.instrument_id = p.instrument_id" \
+	" JOIN {asset} s ON s.asset_code = i.settle_asset" \
+	" LEFT JOIN {mark_price} m ON m.instrument_id = p.instrument_id" \
+	" WHERE p.qty <> 0" \
+	" ORDER BY p.account_id, p.instrument_id"
+
+#define POSITIONS_OF_ACCOUNT \
+	"SELECT p.account_id, p.instrument_id, p.qty, p.cost FROM {position} p" \
+	"  WHERE p.book_id = $1 AND p.account_id = u.account_id"
+
 static const LedgerStatement read_positions = {
-	"SELECT p.account_id, p.instrument_id, i.kind, p.qty, p.cost, i.multiplier, m.price,"
-	" (SELECT t.max_leverage FROM {margin_tier} t"
-	"   WHERE t.instrument_id = p.instrument_id"
-	"     AND (t.notional_floor < risk.notional(p.qty, m.price, i.multiplier, i.kind)"
-	"          OR t.notional_floor = 0)"
-	"   ORDER BY t.notional_floor DESC LIMIT 1),"
-	" s.scale::int,"
-	" (SELECT l.leverage FROM {margin_setting} l"
-	"   WHERE l.book_id = $1 AND l.instrument_id = p.instrument_id"
-	"    AND l.account_id = coalesce((SELECT a.parent_id FROM {account} a"
-	"     WHERE a.book_id = $1 AND a.account_id = p.account_id), p.account_id)),"
-	" i.open_interest_lo, i.open_interest_hi,"
-	" i.state = 'halted' OR coalesce(m.observed_at < clock_timestamp() - i.max_mark_age, false),"
-	" (SELECT y.profit_backs_margin FROM {policy} y"
-	"   WHERE y.policy_code = (SELECT a.policy_code FROM {account} a"
-	"     WHERE a.book_id = $1 AND a.account_id = p.account_id) AND y.effective_at <= clock_timestamp()"
-	"   ORDER BY y.version DESC LIMIT 1)"
-	" FROM unnest($2) AS u(account_id), LATERAL ("
-	"  SELECT p.* FROM {position} p"
-	"  WHERE p.book_id = $1 AND p.account_id = u.account_id OFFSET 0) AS p"
-	" JOIN {instrument} i ON i.instrument_id = p.instrument_id"
-	" JOIN {asset} s ON s.asset_code = i.settle_asset"
-	" LEFT JOIN {mark_price} m ON m.instrument_id = p.instrument_id"
-	" WHERE p.qty <> 0"
-	" ORDER BY p.account_id, p.instrument_id",
+	READ_POSITIONS(POSITIONS_OF_ACCOUNT),
 	2, {INT4OID, INT8ARRAYOID}
+};
+
+static const LedgerStatement read_positions_of_trial = {
+	READ_POSITIONS(POSITIONS_OF_ACCOUNT " AND (p.account_id <> $3 OR p.instrument_id <> $4)"
+				   "  UNION ALL SELECT $3, $4, $5, $6 WHERE u.account_id = $3"),
+	6, {INT4OID, INT8ARRAYOID, INT8OID, INT4OID, NUMERICOID, NUMERICOID}
 };
 
 /* What makes an account have to keep anything: rows of these, by account. */
@@ -93,9 +106,17 @@ Valuation *
 valuation_read(Wiring *wiring, int32 book_id, int64 *account_ids, int n)
 {
 	Valuation  *valuation = palloc(sizeof(Valuation));
-	Datum		values[2] = {Int32GetDatum(book_id), id_array(account_ids, n)};
+	const TrialPosition *trial = wiring->trial_position;
+	Datum		values[6] = {Int32GetDatum(book_id), id_array(account_ids, n)};
 
-	wiring_read(wiring, &read_positions, values, LEDGER_LATEST);
+	if (trial != NULL)
+	{
+		values[2] = Int64GetDatum(trial->account_id);
+		values[3] = Int32GetDatum(trial->instrument_id);
+		values[4] = NumericGetDatum(trial->qty);
+		values[5] = NumericGetDatum(trial->cost);
+	}
+	wiring_read(wiring, trial == NULL ? &read_positions : &read_positions_of_trial, values, LEDGER_LATEST);
 
 	valuation->n = SPI_processed;
 	valuation->positions = palloc0(sizeof(OpenPosition) * Max(valuation->n, 1));
@@ -196,6 +217,8 @@ read_open_interests(Wiring *wiring, int32 book_id, Valuation *valuation, int *n)
 		found[row].qty = result_numeric(row, 2);
 		if (found[row].qty == NULL)
 			found[row].qty = decimal_from_int64(0);
+		if (wiring->trial_position != NULL && wiring->trial_position->instrument_id == found[row].instrument_id)
+			found[row].qty = decimal_add(found[row].qty, wiring->trial_position->open_interest_change);
 	}
 	return found;
 }
@@ -256,7 +279,7 @@ accounts_with_rows(Wiring *wiring, int32 book_id, int64 *account_ids, int n, int
 		wiring_hot(wiring, LEDGER_OPEN_HOLD, &hold_layout)
 	};
 	int64	   *found = palloc_extended(sizeof(int64) * Max(n, 1), MCXT_ALLOC_HUGE);
-	Snapshot	snapshot = wiring_snapshot(LEDGER_LATEST);
+	Snapshot	snapshot = wiring_snapshot(wiring, LEDGER_LATEST);
 
 	*nfound = n;
 	for (int t = 0; t < 3; t++)
@@ -266,7 +289,8 @@ accounts_with_rows(Wiring *wiring, int32 book_id, int64 *account_ids, int n, int
 		hot_begin(tables[t], snapshot, 2);
 	*nfound = 0;
 	for (int i = 0; i < n; i++)
-		if (has_rows(tables[0], book_id, account_ids[i]) || has_rows(tables[1], book_id, account_ids[i]) ||
+		if ((wiring->trial_position != NULL && wiring->trial_position->account_id == account_ids[i]) ||
+			has_rows(tables[0], book_id, account_ids[i]) || has_rows(tables[1], book_id, account_ids[i]) ||
 			has_rows(tables[2], book_id, account_ids[i]))
 			found[(*nfound)++] = account_ids[i];
 	for (int t = 0; t < 3; t++)

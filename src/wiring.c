@@ -53,7 +53,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"shortfall", "open_shortfall", "takeover", "checkpoint", "checkpoint_balance",
 	"shortfall_payment", "deleveraging",
 	"fund_use",
-	"gainer_watch", "gainer_hold"
+	"gainer_watch", "gainer_hold",
+	"alert_state"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */
@@ -353,6 +354,21 @@ wiring_enter_ledger(void)
 	return wiring;
 }
 
+/*
+ * wiring_enter_trial
+ *		The same for a function that asks what a posting would do: nothing is
+ *		written, no row is locked, and everything is read as the snapshot of
+ *		the caller has it.
+ */
+Wiring *
+wiring_enter_trial(void)
+{
+	Wiring	   *wiring = wiring_enter_ledger();
+
+	wiring->is_trial = true;
+	return wiring;
+}
+
 /* wiring_leave: undo wiring_enter().  The wiring and all palloc'd since are gone. */
 void
 wiring_leave(Wiring *wiring)
@@ -445,7 +461,9 @@ execute(Wiring *wiring, const LedgerStatement *statement, Datum *values, LedgerV
 	for (int i = 0; i < statement->nargs; i++)
 		nulls[i] = (values[i] == (Datum) 0 && !get_typbyval(statement->argtypes[i])) ? 'n' : ' ';
 
-	if (view == LEDGER_LATEST)
+	if (wiring->is_trial)
+		result = SPI_execute_plan(plan, values, nulls, true, 0);
+	else if (view == LEDGER_LATEST)
 		result = SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
 									  InvalidSnapshot, false, true, 0);
 	else
@@ -472,6 +490,7 @@ wiring_read(Wiring *wiring, const LedgerStatement *statement, Datum *values, Led
 void
 wiring_write(Wiring *wiring, const LedgerStatement *statement, Datum *values)
 {
+	Assert(!wiring->is_trial);
 	writing++;
 	PG_TRY();
 	{
@@ -512,8 +531,10 @@ wiring_hot(Wiring *wiring, LedgerTable part, const HotLayout *layout)
 
 /* wiring_snapshot: what a statement would see; what this transaction has done so far included */
 Snapshot
-wiring_snapshot(LedgerView view)
+wiring_snapshot(Wiring *wiring, LedgerView view)
 {
+	if (wiring->is_trial)
+		return GetActiveSnapshot();
 	CommandCounterIncrement();
 	return view == LEDGER_LATEST ? GetLatestSnapshot() : GetTransactionSnapshot();
 }

@@ -57,15 +57,28 @@ typedef enum LedgerTable
 	LEDGER_FUND_USE,
 	LEDGER_GAINER_WATCH,
 	LEDGER_GAINER_HOLD,
+	LEDGER_ALERT_STATE,
 	LEDGER_TABLES
 } LedgerTable;
 
 struct Ledger;
 
+/* A position as a trial has it: it stands for its row. */
+typedef struct TrialPosition
+{
+	int64		account_id;
+	int32		instrument_id;
+	Numeric		qty;
+	Numeric		cost;
+	Numeric		open_interest_change;	/* of the instrument, the other side included */
+} TrialPosition;
+
 typedef struct Wiring
 {
 	Relation	relation;		/* that the trigger fired on, or that wiring_enter_ledger() opened */
 	bool		opened;			/* by us */
+	bool		is_trial;		/* see wiring_enter_trial() */
+	const TrialPosition *trial_position;	/* NULL: none */
 	Oid			owner;			/* of the tables */
 	struct Ledger *ledger;
 	Oid			account;		/* the table of that name */
@@ -102,6 +115,7 @@ typedef enum LedgerView
 
 extern Wiring *wiring_enter(Relation rel, LedgerTable part);
 extern Wiring *wiring_enter_ledger(void);
+extern Wiring *wiring_enter_trial(void);
 extern void wiring_leave(Wiring *wiring);
 extern void wiring_read(Wiring *wiring, const LedgerStatement *statement,
 						Datum *values, LedgerView view);
@@ -109,7 +123,7 @@ extern void wiring_write(Wiring *wiring, const LedgerStatement *statement,
 						 Datum *values);
 extern bool wiring_is_writing(void);
 extern HotTable *wiring_hot(Wiring *wiring, LedgerTable part, const HotLayout *layout);
-extern Snapshot wiring_snapshot(LedgerView view);
+extern Snapshot wiring_snapshot(Wiring *wiring, LedgerView view);
 
 /* Columns of the result of the statement that ran last. */
 extern Datum result_datum(uint64 row, int column, bool *isnull);

@@ -75,6 +75,7 @@ static Step steps[] = {
 	{.function = "trigger_stop_orders", .due = "SELECT EXISTS (SELECT FROM ledger.stop_order WHERE state = 'open')"},
 	{.function = "reband", .due = "SELECT EXISTS (SELECT FROM ledger.margin_change WHERE effective_at <= clock_timestamp())"},
 	{.function = "sweep_account", .rows = "SELECT book_id, account_id FROM risk.sweep_order()"},
+	{.function = "alert_account", .rows = "SELECT book_id, account_id FROM risk.due_alerts()"},
 	{.function = "hold_gainers"},
 	{.function = "settle", .due = "SELECT EXISTS (SELECT FROM ledger.open_shortfall)", .repeats = true},
 	{.function = "expire_holds", .due = "SELECT EXISTS (SELECT FROM ledger.open_hold WHERE expires_at <= clock_timestamp())"},

@@ -98,6 +98,14 @@ DO $$ BEGIN PERFORM risk.deposit(24, 10, 2); END $$;
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
 VALUES (2, 24, 2, 'buy', 1, 150, 24), (2, 23, 2, 'sell', 1, 150, 24);
 DO $$ BEGIN PERFORM risk.sweep_account(2, 24); END $$;
+-- and an alert
+INSERT INTO ledger.policy (policy_code, stages, liquidation_fee_base, liquidation_fee_maximum, alert_levels)
+VALUES ('warned', '{own,fund,house}', 0.1, 0.2, '{150}');
+INSERT INTO ledger.account (book_id, account_id, asset_code, policy_code) VALUES (2, 25, 'USDT', 'warned');
+DO $$ BEGIN PERFORM risk.deposit(25, 20, 2); END $$;
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+VALUES (2, 25, 2, 'buy', 1, 150, 25), (2, 23, 2, 'sell', 1, 150, 25);
+DO $$ BEGIN PERFORM risk.alert(2); END $$;
 
 BEGIN;
 SELECT no_plan();
@@ -275,6 +283,12 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('trigger_prices', 'UPDATE ledger.balance SET reserve = -1 WHERE account_id = 2', 'account 2: reserve -1'),
 	('trigger_prices', 'UPDATE ledger.balance SET reserve = NULL WHERE account_id = 2', 'without a reserve'),
 	('trigger_prices', 'UPDATE ledger.position SET trigger_price = 5 WHERE qty = 0', 'trigger 5 at a quantity of 0'),
+	('trigger_prices', 'UPDATE ledger.position SET alert_price = -1 WHERE qty <> 0', 'at a quantity of'),
+	('alerts', 'DELETE FROM ledger.event WHERE kind = ''alert''', 'account 25: level 150'),
+	('alerts', 'UPDATE ledger.alert_state SET fired_level = 120', 'account 25: level 120'),
+	('alerts', 'UPDATE ledger.balance SET reserve = 1 WHERE account_id = 25', 'account 25: level 150'),
+	('alerts', 'DELETE FROM ledger.alert_state', 'without an alert'),
+	('alerts', 'INSERT INTO ledger.alert_state (book_id, account_id, fired_level) VALUES (2, 22, 150)', 'account 22: level 150'),
 	('margin_settings', 'UPDATE ledger.margin_setting SET leverage = 2', 'account 2'),
 	('margin_settings', 'DELETE FROM ledger.margin_setting', 'account 2'),
 	('margin_settings', 'INSERT INTO ledger.margin_setting (account_id, instrument_id, leverage) VALUES (3, 1, 5)', 'account 3'),
