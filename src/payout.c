@@ -89,7 +89,7 @@ is_watched(Wiring *wiring, int32 book_id)
 
 	if (watch == NULL)
 		return true;
-	hot_begin(watch, wiring_snapshot(LEDGER_LATEST), 1);
+	hot_begin(watch, wiring_snapshot(wiring, LEDGER_LATEST), 1);
 	hot_seek(watch, key);
 	found = hot_next(watch, ForwardScanDirection);
 	hot_end(watch);
