@@ -85,7 +85,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.deleveraging.formula IS 'What the rank goes by: bitmex, coinex or pnl_equity.';
 	COMMENT ON COLUMN ledger.deleveraging.score IS 'The score by that formula; NULL: none.';
 	COMMENT ON COLUMN ledger.deleveraging.qty IS 'Contracts that were closed.';
-	COMMENT ON COLUMN ledger.deleveraging.price IS 'At what price: the bankruptcy price of the account that was taken over.';
+	COMMENT ON COLUMN ledger.deleveraging.price IS 'At what price: the bankruptcy price of the account that was taken over; for lack of capacity the price of the takeover, so that nobody else gains or loses by it.';
 	COMMENT ON COLUMN ledger.deleveraging.mark_price IS 'The mark price then.';
 	COMMENT ON COLUMN ledger.deleveraging.gain IS 'What the liquidity account gained against the price at which it took the position over, exact.';
 	COMMENT ON COLUMN ledger.deleveraging.who IS 'Who ran the transaction.';

@@ -99,6 +99,8 @@ BEGIN
 	)$table$ || by_period;
 	CREATE INDEX IF NOT EXISTS takeover_shortfall
 		ON ledger.takeover (book_id, shortfall_id) WHERE shortfall_id IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS takeover_for_adl
+		ON ledger.takeover (book_id, takeover_id) WHERE for_adl;
 	COMMENT ON TABLE ledger.takeover IS
 		'Positions that the liquidity account took from others. Append-only.';
 	COMMENT ON COLUMN ledger.takeover.book_id IS 'The book.';
@@ -114,7 +116,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.takeover.price IS 'At what price it changed hands. With equity left on the account: the bankruptcy price; without: the mark, or the average entry where there is none.';
 	COMMENT ON COLUMN ledger.takeover.bankruptcy_price IS 'Where the position would have used up its share of the equity, as position_risk.bankruptcy_price then; NULL: at no price.';
 	COMMENT ON COLUMN ledger.takeover.mark_price IS 'The mark then; NULL: there was none.';
-	COMMENT ON COLUMN ledger.takeover.for_adl IS 'Whether it was more than the liquidity account can carry, see book.takeover_stress_rate: it is to be closed against the other side by auto-deleveraging.';
+	COMMENT ON COLUMN ledger.takeover.for_adl IS 'Whether it was more than the liquidity account can carry, see book.takeover_stress_rate: risk.settle() closes it against the other side, at the price of the takeover, while that is so.';
 	COMMENT ON COLUMN ledger.takeover.who IS 'Who ran the transaction.';
 END
 $function$;

@@ -108,9 +108,9 @@ BEGIN
 			 ORDER BY f.book_id, f.payment_id, f.account_id, f.fault
 			 LIMIT 1) v;
 
-	-- Each is two trades of kind adl, against what was taken over and at its
-	-- bankruptcy price, not more of it than was taken over, and there are no
-	-- other such trades.  The gain, but of inverse contracts, is computed again.
+	-- Each is two trades of kind adl, against what was taken over, at its
+	-- bankruptcy price or, for lack of capacity, at the price of the takeover,
+	-- not more of it than was taken over, and there are no other such trades.  The gain, but of inverse contracts, is computed again.
 	-- What was taken over before the books were cut off may be gone.
 	RETURN QUERY
 	SELECT 'deleveragings', coalesce(max(v.n), 0), max(v.offender)
@@ -142,9 +142,11 @@ BEGIN
 					SELECT d.book_id, d.execution_id,
 						   CASE WHEN k.takeover_id IS NULL AND EXISTS (SELECT FROM ledger.checkpoint c WHERE c.book_id = d.book_id) THEN NULL
 								WHEN (k.liquidity_account, k.instrument_id) IS DISTINCT FROM (d.liquidity_account, d.instrument_id)
-									 OR d.shortfall_id IS DISTINCT FROM k.shortfall_id
+									 OR d.shortfall_id <> k.shortfall_id OR d.shortfall_id IS NULL AND NOT k.for_adl
 								THEN format('it is not of takeover %s', d.takeover_id)
-								WHEN abs(d.price - k.bankruptcy_price) < 1e-18 IS NOT TRUE
+								WHEN d.shortfall_id IS NULL AND d.price <> k.price
+								THEN format('the price is %s, and that of the takeover %s', d.price, k.price)
+								WHEN d.shortfall_id IS NOT NULL AND abs(d.price - k.bankruptcy_price) < 1e-18 IS NOT TRUE
 								THEN format('the price is %s, and the bankruptcy price %s', d.price, k.bankruptcy_price)
 								WHEN d.placed > abs(k.qty) THEN format('%s of takeover %s are closed, %s were taken over', d.placed, d.takeover_id, abs(k.qty))
 								WHEN i.kind <> 'inverse' AND d.gain <> sign(k.qty) * d.qty * i.multiplier * (d.price - k.price)
@@ -155,7 +157,7 @@ BEGIN
 					  LEFT JOIN ledger.takeover k ON k.book_id = d.book_id AND k.takeover_id = d.takeover_id
 					  LEFT JOIN ledger.instrument i ON i.instrument_id = d.instrument_id
 					  LEFT JOIN ledger.account a ON a.book_id = d.book_id AND a.account_id = d.account_id
-					  LEFT JOIN ledger.shortfall b ON b.book_id = d.book_id AND b.shortfall_id = d.shortfall_id
+					  LEFT JOIN ledger.account b ON b.book_id = d.book_id AND b.account_id = k.account_id
 					 WHERE check_suspense.book_id IS NULL OR d.book_id = check_suspense.book_id) f
 			 WHERE f.fault IS NOT NULL
 			 ORDER BY f.book_id, f.execution_id, f.fault

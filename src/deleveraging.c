@@ -2,7 +2,8 @@
  * deleveraging.c
  *		The stage `adl`: what the liquidity account took over from a bankrupt
  *		account is closed against the highest ranked of the other side, at the
- *		bankruptcy price of that account.
+ *		bankruptcy price of that account.  Likewise what it cannot carry, at the
+ *		price at which it took that over: nobody else gains or loses by it.
  *
  * Counterparties are chosen twice: once without a lock, to know whom to lock,
  * and then among those that are locked, on the latest state.  The first choice
@@ -15,6 +16,7 @@
 
 #include "margin.h"
 #include "settle.h"
+#include "takeover.h"
 #include "valuation.h"
 
 /* By how much the first choice exceeds what has to be placed: this many times, and so many accounts more. */
@@ -31,7 +33,7 @@ typedef struct TakenPosition
 	Numeric		multiplier;
 	Numeric		qty;			/* still to be placed, signed as the bankrupt held it */
 	Numeric		price;			/* at which it was taken over */
-	Numeric		bankruptcy_price;
+	Numeric		closing_price;	/* the bankruptcy price of a shortfall, else that of the takeover */
 	Numeric		mark_price;
 	int			scale;			/* digits of the quantity that was taken over */
 } TakenPosition;
@@ -66,9 +68,27 @@ static const LedgerStatement read_takeovers = {
 	" JOIN {instrument} i ON i.instrument_id = t.instrument_id"
 	" JOIN {mark_price} m ON m.instrument_id = t.instrument_id"
 	" JOIN {position} p ON p.book_id = $1 AND p.account_id = t.liquidity_account AND p.instrument_id = t.instrument_id"
-	" WHERE t.book_id = $1 AND t.shortfall_id = $2 AND t.bankruptcy_price IS NOT NULL AND i.state <> 'settled'"
+	" WHERE t.book_id = $1 AND (t.shortfall_id = $2 AND t.bankruptcy_price IS NOT NULL OR t.takeover_id = $3)"
+	"  AND i.state <> 'settled'"
 	" ORDER BY t.takeover_id",
-	2, {INT4OID, INT8OID}
+	3, {INT4OID, INT8OID, INT8OID}
+};
+
+/* What was more than the liquidity account can carry, as far as it still holds it, and the rules of whose it was. */
+static const LedgerStatement read_excess = {
+	"SELECT t.takeover_id, t.account_id, t.liquidity_account, t.instrument_id, q.qty,"
+	" a.owner_id, a.asset_code, s.scale::int, y.adl_formula, y.adl_guard, y.adl_max_distance"
+	" FROM {takeover} t"
+	" JOIN {position} p ON p.book_id = $1 AND p.account_id = t.liquidity_account AND p.instrument_id = t.instrument_id"
+	" JOIN {account} a ON a.book_id = $1 AND a.account_id = t.account_id"
+	" JOIN {asset} s ON s.asset_code = a.asset_code"
+	" CROSS JOIN LATERAL (SELECT y.* FROM {policy} y WHERE y.policy_code = a.policy_code"
+	"  AND y.effective_at <= clock_timestamp() ORDER BY y.version DESC LIMIT 1) y"
+	" CROSS JOIN LATERAL (SELECT sign(t.qty) * least(abs(t.qty) - coalesce((SELECT sum(d.qty) FROM {deleveraging} d"
+	"   WHERE d.book_id = $1 AND d.takeover_id = t.takeover_id), 0), sign(t.qty) * p.qty) AS qty) q"
+	" WHERE t.book_id = $1 AND t.for_adl AND q.qty * sign(t.qty) > 0"
+	" ORDER BY t.takeover_id",
+	1, {INT4OID}
 };
 
 /*
@@ -100,7 +120,7 @@ static const LedgerStatement insert_deleveragings = {
 	" RETURNING execution_id, account_id, trade_id)"
 	" INSERT INTO {deleveraging} (book_id, takeover_id, shortfall_id, account_id, liquidity_account, instrument_id,"
 	"  rank, execution_id, trade_id, liquidity_trade_id, formula, score, qty, price, mark_price, gain)"
-	" SELECT $1, $2, $3, u.account_id, $4, $5, u.place, c.execution_id, c.trade_id, l.trade_id, $6, u.score,"
+	" SELECT $1, $2, nullif($3, 0), u.account_id, $4, $5, u.place, c.execution_id, c.trade_id, l.trade_id, $6, u.score,"
 	"  u.qty, $7, $8, trim_scale(u.gain)"
 	" FROM unnest($9, $10, $11, $12) WITH ORDINALITY AS u(account_id, score, qty, gain, place)"
 	" JOIN closed c ON c.account_id = u.account_id"
@@ -132,7 +152,9 @@ static const LedgerStatement read_gains = {
 static TakenPosition *
 takeovers_of(Settling *settling, OpenShortfall *shortfall, int *n)
 {
-	Datum		values[2] = {Int32GetDatum(settling->book_id), Int64GetDatum(shortfall->shortfall_id)};
+	Datum		values[3] = {
+		Int32GetDatum(settling->book_id), Int64GetDatum(shortfall->shortfall_id), Int64GetDatum(shortfall->takeover_id)
+	};
 	TakenPosition   *takeovers;
 
 	wiring_read(settling->wiring, &read_takeovers, values, LEDGER_LATEST);
@@ -149,23 +171,65 @@ takeovers_of(Settling *settling, OpenShortfall *shortfall, int *n)
 		takeover->multiplier = result_numeric(row, 5);
 		takeover->qty = result_numeric(row, 6);
 		takeover->price = result_numeric(row, 7);
-		takeover->bankruptcy_price = result_numeric(row, 8);
+		takeover->closing_price = shortfall->takeover_id != 0 ? takeover->price : result_numeric(row, 8);
 		takeover->mark_price = result_numeric(row, 9);
 		takeover->scale = result_int32(row, 10);
 		/* as many digits as the price of a trade can have, not to the loss of who waits for the gain */
-		if (decimal_scale(takeover->bankruptcy_price) > TRADE_SCALE)
-			takeover->bankruptcy_price = decimal_round(takeover->bankruptcy_price, TRADE_SCALE,
+		if (decimal_scale(takeover->closing_price) > TRADE_SCALE)
+			takeover->closing_price = decimal_round(takeover->closing_price, TRADE_SCALE,
 													   decimal_sign(takeover->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
 		(*n)++;
 	}
 	return takeovers;
 }
 
-/* What closing a quantity, signed, at the bankruptcy price gains against another price. */
+/*
+ * deleveraging_read_excess
+ *		Behind the shortfalls of a book, what its liquidity accounts took over
+ *		and cannot carry as things are now, what was taken last first.
+ */
+void
+deleveraging_read_excess(Settling *settling)
+{
+	Datum		values[1] = {Int32GetDatum(settling->book_id)};
+	Takeover   *takeovers;
+	OpenShortfall *excess;
+	int			n;
+
+	wiring_read(settling->wiring, &read_excess, values, LEDGER_LATEST);
+	n = SPI_processed;
+	if (n == 0)
+		return;
+	takeovers = palloc0(sizeof(Takeover) * n);
+	excess = palloc0(sizeof(OpenShortfall) * n);
+	for (int row = 0; row < n; row++)
+	{
+		takeovers[row].liquidity_account = result_int64(row, 3);
+		takeovers[row].instrument_id = result_int32(row, 4);
+		takeovers[row].qty = result_numeric(row, 5);
+		excess[row].takeover_id = result_int64(row, 1);
+		excess[row].account_id = result_int64(row, 2);
+		excess[row].remaining = decimal_from_int64(0);
+		excess[row].owner_id = result_text(row, 6);
+		excess[row].asset_code = result_text(row, 7);
+		excess[row].scale = result_int32(row, 8);
+		excess[row].adl_formula = result_text(row, 9);
+		excess[row].adl_guard = result_text(row, 10);
+		excess[row].adl_max_distance = result_numeric(row, 11);
+		excess[row].stages = "";
+	}
+	takeover_judge_capacity(settling->wiring, settling->book_id, takeovers, n);
+	settling->shortfalls = repalloc(settling->shortfalls, sizeof(OpenShortfall) * (settling->n + n));
+	for (int row = n - 1; row >= 0; row--)
+		if (takeovers[row].for_adl)
+			settling->shortfalls[settling->n++] = excess[row];
+}
+
+/* What closing a quantity, signed, gains against another price. */
 static Numeric
 gain_against(const TakenPosition *takeover, Numeric qty, Numeric price, int scale)
 {
-	return decimal_subtract(contract_value(takeover->kind, qty, takeover->bankruptcy_price,
+	return decimal_subtract(contract_value(takeover->kind, qty, takeover->closing_price,
 										   takeover->multiplier, scale),
 							contract_value(takeover->kind, qty, price, takeover->multiplier, scale));
 }
@@ -174,7 +238,7 @@ gain_against(const TakenPosition *takeover, Numeric qty, Numeric price, int scal
 static bool
 is_too_far(const OpenShortfall *shortfall, const TakenPosition *takeover)
 {
-	Numeric		distance = decimal_subtract(takeover->bankruptcy_price, takeover->mark_price);
+	Numeric		distance = decimal_subtract(takeover->closing_price, takeover->mark_price);
 
 	if (shortfall->adl_max_distance == NULL)
 		return false;
@@ -195,11 +259,12 @@ qty_to_place(const OpenShortfall *shortfall, const TakenPosition *takeover, Nume
 	Numeric		gain;
 	Numeric		enough;
 
-	if (decimal_sign(takeover->bankruptcy_price) <= 0)
+	if (decimal_sign(takeover->closing_price) <= 0 || is_too_far(shortfall, takeover))
 		return decimal_from_int64(0);
+	if (shortfall->takeover_id != 0)
+		return qty;
 	gain = gain_against(takeover, takeover->qty, takeover->price, shortfall->scale);
-	if (decimal_sign(takeover->qty) == 0 || decimal_sign(gain) <= 0 || decimal_sign(missing) <= 0 ||
-		is_too_far(shortfall, takeover))
+	if (decimal_sign(takeover->qty) == 0 || decimal_sign(gain) <= 0 || decimal_sign(missing) <= 0)
 		return decimal_from_int64(0);
 	enough = decimal_divide_rounded(decimal_multiply(qty, missing), gain, takeover->scale, DECIMAL_UP);
 	return decimal_min(qty, enough);
@@ -248,7 +313,7 @@ is_guarded(const OpenShortfall *shortfall, const TakenPosition *takeover, const 
 
 	if (strcmp(shortfall->adl_guard, "profit") == 0)
 		return decimal_sign(position_unrealized_pnl(takeover->kind, counterparty->qty, counterparty->cost,
-													takeover->bankruptcy_price, takeover->multiplier)) < 0;
+													takeover->closing_price, takeover->multiplier)) < 0;
 	equity = decimal_add(counterparty->equity,
 						 gain_against(takeover, signed_qty, takeover->mark_price, shortfall->scale));
 	if (strcmp(shortfall->adl_guard, "maintenance") == 0)
@@ -363,7 +428,7 @@ write_deleveragings(Settling *settling, OpenShortfall *shortfall, TakenPosition 
 		Int32GetDatum(settling->book_id), Int64GetDatum(takeover->takeover_id),
 		Int64GetDatum(shortfall->shortfall_id), Int64GetDatum(takeover->liquidity_account),
 		Int32GetDatum(takeover->instrument_id), CStringGetTextDatum(shortfall->adl_formula),
-		NumericGetDatum(takeover->bankruptcy_price), NumericGetDatum(takeover->mark_price)
+		NumericGetDatum(takeover->closing_price), NumericGetDatum(takeover->mark_price)
 	};
 	static const Oid types[4] = {INT8OID, NUMERICOID, NUMERICOID, NUMERICOID};
 	Datum	   *ids = palloc(sizeof(Datum) * n);
@@ -384,7 +449,7 @@ write_deleveragings(Settling *settling, OpenShortfall *shortfall, TakenPosition 
 					  {
 						  .book_id = settling->book_id, .shortfall_id = shortfall->shortfall_id, .stage = "adl",
 							  .account_id = chosen[i].account_id, .instrument_id = takeover->instrument_id,
-							  .qty = chosen[i].closed, .price = takeover->bankruptcy_price
+							  .qty = chosen[i].closed, .price = takeover->closing_price
 					  });
 	}
 	for (int c = 0; c < 4; c++)
@@ -443,6 +508,8 @@ deleveraging_run(Settling *settling, OpenShortfall *shortfall)
 														 takeovers[t].price, shortfall->scale));
 	}
 
+	if (shortfall->takeover_id != 0)
+		return decimal_from_int64(0);
 	wiring_read(settling->wiring, &read_gains, values, LEDGER_LATEST);
 	gains = result_numeric(0, 1);
 	paid = result_numeric(0, 2);

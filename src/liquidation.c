@@ -78,6 +78,7 @@ risk_take_part(PG_FUNCTION_ARGS)
 			.mark_price = numeric_argument(fcinfo, 6)
 	};
 	takeover_trade(wiring, book_id, &takeover, 1);
+	takeover_judge_capacity(wiring, book_id, &takeover, 1);
 	takeover_record(wiring, book_id, &takeover, 1);
 	wiring_leave(wiring);
 	PG_RETURN_INT64(takeover.execution_id);

@@ -45,7 +45,9 @@ typedef struct SuspensePayments
 } SuspensePayments;
 
 static const LedgerStatement read_books = {
-	"SELECT DISTINCT o.book_id FROM {open_shortfall} o WHERE $1 IS NULL OR o.book_id = ANY ($1) ORDER BY o.book_id",
+	"SELECT o.book_id FROM {open_shortfall} o WHERE $1 IS NULL OR o.book_id = ANY ($1)"
+	" UNION SELECT t.book_id FROM {takeover} t WHERE t.for_adl AND ($1 IS NULL OR t.book_id = ANY ($1))"
+	" ORDER BY book_id",
 	1, {INT4ARRAYOID}
 };
 
@@ -80,9 +82,10 @@ static const LedgerStatement read_remaining = {
 };
 
 static const LedgerStatement read_instruments = {
-	"SELECT DISTINCT t.instrument_id FROM {open_shortfall} o, LATERAL ("
+	"SELECT t.instrument_id FROM {open_shortfall} o, LATERAL ("
 	"  SELECT t.* FROM {takeover} t WHERE t.book_id = $1 AND t.shortfall_id = o.shortfall_id OFFSET 0) AS t"
-	" WHERE o.book_id = $1",
+	" WHERE o.book_id = $1"
+	" UNION SELECT t.instrument_id FROM {takeover} t WHERE t.book_id = $1 AND t.for_adl",
 	1, {INT4OID}
 };
 
@@ -202,7 +205,8 @@ lock_traders(Settling *settling)
 	for (int i = 0; i < settling->n; i++)
 	{
 		OpenShortfall *shortfall = &settling->shortfalls[i];
-		bool		placed = shortfall_has_stage(shortfall, "adl") && deleveraging_prepare(settling, shortfall);
+		bool		placed = (shortfall->takeover_id != 0 || shortfall_has_stage(shortfall, "adl")) &&
+			deleveraging_prepare(settling, shortfall);
 
 		if (!placed && shortfall_has_stage(shortfall, "socialise"))
 			loss_sharing_prepare(settling, shortfall);
@@ -354,6 +358,12 @@ settle_shortfall(Settling *settling, OpenShortfall *shortfall)
 	Numeric		from_fund = decimal_from_int64(0);
 	bool		socialise = shortfall_has_stage(shortfall, "socialise");
 
+	if (shortfall->takeover_id != 0)
+	{
+		deleveraging_run(settling, shortfall);
+		return;
+	}
+
 	/* another transaction may have been here, or the debt been paid */
 	wiring_read(settling->wiring, &read_remaining, values, LEDGER_LATEST);
 	if (SPI_processed == 0)
@@ -433,6 +443,7 @@ return_rows(ReturnSetInfo *result, List *rows)
 			nullable_numeric(row->amount, &nulls[7])
 		};
 
+		nulls[1] = row->shortfall_id == 0;
 		nulls[4] = row->instrument_id == 0 && row->qty == NULL;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
@@ -476,13 +487,19 @@ risk_settle(PG_FUNCTION_ARGS)
 		books[i].rows = &rows;
 	}
 	for (int i = 0; i < n; i++)
+	{
 		read_shortfalls(&books[i]);
+		deleveraging_read_excess(&books[i]);
+	}
 
 	lock_instruments(books, n);
 	for (int i = 0; i < n; i++)
-		lock_traders(&books[i]);
+		if (books[i].n > 0)
+			lock_traders(&books[i]);
 	for (int i = 0; i < n; i++)
 	{
+		if (books[i].n == 0)
+			continue;
 		posting_pass_gate(books[i].locks, NULL, 0);
 		for (int s = 0; s < books[i].n; s++)
 			settle_shortfall(&books[i], &books[i].shortfalls[s]);

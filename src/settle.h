@@ -12,6 +12,7 @@
 typedef struct OpenShortfall
 {
 	int64		shortfall_id;
+	int64		takeover_id;	/* not 0: no shortfall, but what the liquidity account cannot carry of it */
 	int64		account_id;		/* that is bankrupt */
 	char	   *owner_id;		/* or NULL */
 	char	   *asset_code;
@@ -74,6 +75,7 @@ extern void settling_lock_later(Settling *settling, int64 account_id);
 extern void settling_tell(Settling *settling, const SettledRow *row);
 
 /* deleveraging.c */
+extern void deleveraging_read_excess(Settling *settling);
 extern bool deleveraging_prepare(Settling *settling, OpenShortfall *shortfall);
 extern Numeric deleveraging_run(Settling *settling, OpenShortfall *shortfall);
 
