@@ -62,6 +62,7 @@ OBJS = \
 	src/trade_policy.o \
 	src/trading_fee.o \
 	src/trade.o \
+	src/trade_row.o \
 	src/instrument_settlement.o \
 	src/open_hold.o \
 	src/recourse.o \
@@ -80,6 +81,7 @@ OBJS = \
 	src/fund_use.o \
 	src/stages.o \
 	src/takeover.o \
+	src/late_fill.o \
 	src/liquidation.o \
 	src/waterfall.o \
 	src/deleveraging.o \
@@ -117,6 +119,7 @@ SQL_PARTS = \
 	sql/stop_order.sql \
 	sql/sweep.sql \
 	sql/liquidation.sql \
+	sql/liquidation_order.sql \
 	sql/alert.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \

@@ -47,6 +47,7 @@ BEGIN
 	PERFORM risk.create_stop_order_tables();
 	PERFORM risk.create_sweep_tables();
 	PERFORM risk.create_liquidation_tables();
+	PERFORM risk.create_liquidation_order_tables();
 	PERFORM risk.create_notice_tables();
 	PERFORM risk.create_fund_tables();
 	PERFORM risk.create_gainer_tables();

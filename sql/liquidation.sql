@@ -22,7 +22,8 @@ BEGIN
 		asset_code text NOT NULL REFERENCES ledger.asset,
 		policy_code text NOT NULL,
 		policy_version int NOT NULL,
-		execution text NOT NULL CHECK (execution IN ('takeover', 'mark')),
+		status_before text NOT NULL,
+		execution text NOT NULL CHECK (execution IN ('takeover', 'mark', 'order')),
 		outcome text CHECK (outcome IN ('restored', 'closed')),
 		equity_before numeric NOT NULL,
 		requirement_before numeric NOT NULL,
@@ -54,7 +55,8 @@ BEGIN
 	COMMENT ON COLUMN ledger.liquidation.asset_code IS 'The asset of the account.';
 	COMMENT ON COLUMN ledger.liquidation.policy_code IS 'Its policy.';
 	COMMENT ON COLUMN ledger.liquidation.policy_version IS 'The version in force then.';
-	COMMENT ON COLUMN ledger.liquidation.execution IS 'takeover: the liquidity account takes positions at the bankruptcy price, or at the mark where policy.surplus_to says trader; mark: at the mark. With no equity left, and in a margin group, at the mark.';
+	COMMENT ON COLUMN ledger.liquidation.status_before IS 'The state of the account before; what it comes back to when orders of it were out.';
+	COMMENT ON COLUMN ledger.liquidation.execution IS 'takeover: the liquidity account takes positions at the bankruptcy price, or at the mark where policy.surplus_to says trader; mark: at the mark; order: the matching engine, see ledger.liquidation_order, and the liquidity account what it does not trade in time. With no equity left, and in a margin group, at the mark.';
 	COMMENT ON COLUMN ledger.liquidation.outcome IS 'restored: the margin level is above 100 % and the buffer again; closed: no position is left.';
 	COMMENT ON COLUMN ledger.liquidation.equity_before IS 'Equity at the beginning.';
 	COMMENT ON COLUMN ledger.liquidation.requirement_before IS 'Requirement at the beginning.';
@@ -62,13 +64,13 @@ BEGIN
 	COMMENT ON COLUMN ledger.liquidation.equity_after IS 'Equity in the end, before others pay for a shortfall.';
 	COMMENT ON COLUMN ledger.liquidation.requirement_after IS 'Requirement in the end.';
 	COMMENT ON COLUMN ledger.liquidation.level_after IS 'Margin level in the end, in percent; NULL: no position is left.';
-	COMMENT ON COLUMN ledger.liquidation.steps IS 'How many rows it has in ledger.liquidation_step.';
+	COMMENT ON COLUMN ledger.liquidation.steps IS 'How many rows it has in ledger.liquidation_step; its orders are apart, in ledger.liquidation_order.';
 	COMMENT ON COLUMN ledger.liquidation.cancelled_orders IS 'How many order reserves were released.';
 	COMMENT ON COLUMN ledger.liquidation.fee_owed IS 'The fee for what was closed at the mark: each part at the rate in force, rounded up. Nothing for what was taken over at the bankruptcy price, or without equity: nothing is left above bankruptcy there.';
 	COMMENT ON COLUMN ledger.liquidation.fee_to_fund IS 'What of the fee was charged and went to the insurance fund, rounded down.';
 	COMMENT ON COLUMN ledger.liquidation.fee_to_liquidator IS 'What of it went to the liquidity account, which closed the positions, rounded down.';
 	COMMENT ON COLUMN ledger.liquidation.fee_to_venue IS 'What of it went to the fee account: the rest.';
-	COMMENT ON COLUMN ledger.liquidation.surplus IS 'What was left of the balance when everything was closed at the mark, and went to the insurance fund (policy.surplus_to fund).';
+	COMMENT ON COLUMN ledger.liquidation.surplus IS 'What went to the insurance fund (policy.surplus_to fund): of what its orders brought above the bankruptcy price, and what was left of the balance when everything was closed at the mark.';
 	COMMENT ON COLUMN ledger.liquidation.who IS 'Who ran it.';
 
 	CREATE TABLE IF NOT EXISTS ledger.liquidation_step (
@@ -223,7 +225,8 @@ $function$;
 COMMENT ON FUNCTION risk.next_step(int, bigint, int) IS
 	'How much of a position the next step of a liquidation would close, signed as the position, by the step_rule of the policy: down to the floor of its tier, a portion, or what is short (in whole lots, rounded up; without instrument.lot to 8 decimals); all of it in the lowest tier, without equity, where less than a lot would be left, and for what is short in a margin group. NULL without a position.';
 
-CREATE FUNCTION risk.liquidate(book_id int, account_id bigint) RETURNS bigint
+CREATE FUNCTION risk.liquidate(book_id int, account_id bigint, liquidation_id bigint DEFAULT NULL, by_order boolean DEFAULT true)
+RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -231,11 +234,12 @@ DECLARE
 	rules record;
 	state record;
 	held record;
-	number bigint;
+	number bigint := liquidation_id;
 	orders jsonb;
 	n int := 0;
 	part numeric;
 	price numeric;
+	order_price numeric;
 	at_mark boolean;
 	execution bigint;
 	owed numeric;
@@ -250,8 +254,9 @@ DECLARE
 	maintenances jsonb;
 	taken int;
 	insolvent boolean := false;
+	started boolean := false;		-- this time round
 BEGIN
-	SELECT a.owner_id, a.asset_code, s.scale, ('1e-' || s.scale)::numeric AS unit, y.*, 100 + y.liquidation_buffer AS stop_level INTO rules
+	SELECT a.owner_id, a.asset_code, a.status, s.scale, ('1e-' || s.scale)::numeric AS unit, y.*, 100 + y.liquidation_buffer AS stop_level INTO rules
 	  FROM ledger.account a
 	  JOIN ledger.asset s ON s.asset_code = a.asset_code
 	 CROSS JOIN LATERAL (
@@ -259,6 +264,7 @@ BEGIN
 		 WHERE y.policy_code = a.policy_code AND y.effective_at <= clock_timestamp()
 		 ORDER BY y.version DESC LIMIT 1) y
 	 WHERE a.book_id = liquidate.book_id AND a.account_id = liquidate.account_id;
+	SELECT l.steps INTO n FROM ledger.liquidation l WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
 
 	LOOP
 		SELECT r.balance, r.equity AS own_equity, r.notional, r.group_equity IS NOT NULL AS in_group,
@@ -271,12 +277,12 @@ BEGIN
 		 WHERE r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
 
 		IF number IS NULL THEN
-			INSERT INTO ledger.liquidation AS l (book_id, account_id, owner_id, asset_code, policy_code, policy_version, execution,
+			INSERT INTO ledger.liquidation AS l (book_id, account_id, owner_id, asset_code, policy_code, policy_version, status_before, execution,
 												 equity_before, requirement_before, level_before)
-			VALUES (liquidate.book_id, liquidate.account_id, rules.owner_id, rules.asset_code, rules.policy_code, rules.version,
-					CASE rules.execution WHEN 'order' THEN 'takeover' ELSE rules.execution END,
-					state.equity, state.requirement, state.level)
-			RETURNING l.liquidation_id INTO number;
+			VALUES (liquidate.book_id, liquidate.account_id, rules.owner_id, rules.asset_code, rules.policy_code, rules.version, rules.status,
+					rules.execution, state.equity, state.requirement, state.level)
+			RETURNING l.liquidation_id, l.steps INTO number, n;
+			started := true;
 			WITH gone AS (
 				DELETE FROM ledger.order_reserve o
 				 WHERE o.book_id = liquidate.book_id AND o.account_id = liquidate.account_id
@@ -294,7 +300,9 @@ BEGIN
 			UPDATE ledger.liquidation l SET level_after = state.level, equity_after = state.equity, requirement_after = state.requirement, steps = n
 			 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
 		END IF;
-		EXIT WHEN NOT state.has_position OR n > 0 AND state.equity * 100 > state.requirement * rules.stop_level;
+		EXIT WHEN NOT state.has_position OR NOT started AND state.equity * 100 > state.requirement * rules.stop_level;
+
+		started := false;
 
 		-- Without equity there are no steps: all is taken over at once, so that
 		-- who pays knows what the loss was made of.
@@ -331,14 +339,19 @@ BEGIN
 		 WHERE v.book_id = liquidate.book_id AND v.account_id = liquidate.account_id
 		 ORDER BY v.mark_price IS NULL, v.maintenance_margin DESC, v.notional DESC, v.instrument_id
 		 LIMIT 1;
-		n := n + 1;
-		part := CASE WHEN n > 100 THEN held.qty
+		part := CASE WHEN n >= 100 THEN held.qty
 					 ELSE risk.next_step(liquidate.book_id, liquidate.account_id, held.instrument_id) END;
 
 		-- rounded so that nobody pays for it: a long is sold higher, a short bought back lower
-		price := CASE WHEN rules.execution = 'mark' OR rules.surplus_to = 'trader' OR state.in_group OR state.equity <= 0 THEN NULL
-					  WHEN held.qty > 0 THEN ceil(held.bankruptcy_price * 1e18) / 1e18
-					  ELSE floor(held.bankruptcy_price * 1e18) / 1e18 END;
+		order_price := CASE WHEN state.in_group THEN NULL
+							WHEN held.qty > 0 THEN ceil(held.bankruptcy_price * 1e18) / 1e18
+							ELSE floor(held.bankruptcy_price * 1e18) / 1e18 END;
+		price := CASE WHEN rules.execution <> 'mark' AND rules.surplus_to = 'fund' AND state.equity > 0 THEN order_price END;
+		IF rules.execution = 'order' AND by_order AND state.equity > 0 THEN
+			PERFORM risk.place_liquidation_order(liquidate.book_id, number, held.instrument_id, part, order_price, state.level);
+			RETURN number;
+		END IF;
+		n := n + 1;
 		at_mark := coalesce(price, 0) <= 0;
 		IF at_mark THEN
 			price := coalesce(held.mark_price, nullif(greatest(round(held.entry_price, 18), 0), 0), 1e-18);
@@ -388,12 +401,16 @@ BEGIN
 	END IF;
 
 	UPDATE ledger.liquidation l
-	   SET ended_at = clock_timestamp(), outcome = ended, steps = n, surplus = left_over, cancelled_orders = coalesce(jsonb_array_length(orders), 0),
+	   SET ended_at = clock_timestamp(), outcome = ended, steps = n, surplus = l.surplus + left_over, cancelled_orders = l.cancelled_orders + coalesce(jsonb_array_length(orders), 0),
 		   equity_after = CASE WHEN insolvent THEN state.equity ELSE coalesce(r.group_equity, r.equity) END, requirement_after = coalesce(r.group_requirement, r.liquidation_requirement),
 		   level_after = coalesce(r.group_level, r.margin_level)
 	  FROM ledger.account_risk r
 	 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number
 	   AND r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
+	UPDATE ledger.account a SET status = l.status_before
+	  FROM ledger.liquidation l
+	 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number
+	   AND a.book_id = liquidate.book_id AND a.account_id = liquidate.account_id AND a.status = 'liquidating';
 	INSERT INTO ledger.event (book_id, account_id, kind, payload)
 	SELECT l.book_id, l.account_id, 'liquidation',
 		   jsonb_build_object('liquidation_id', l.liquidation_id, 'outcome', l.outcome, 'steps', l.steps, 'fee', l.fee_to_fund + l.fee_to_liquidator + l.fee_to_venue,
@@ -403,8 +420,8 @@ BEGIN
 	RETURN number;
 END
 $function$;
-COMMENT ON FUNCTION risk.liquidate(int, bigint) IS
-	'Liquidates an account that risk.sweep_account() has locked and judged, and returns the number of the liquidation.';
+COMMENT ON FUNCTION risk.liquidate(int, bigint, bigint, boolean) IS
+	'Liquidates an account that risk.sweep_account() has locked and judged, or goes on with a liquidation of it that has begun, and returns the number of the liquidation. by_order false: where the policy has execution order, the liquidity account takes what is left.';
 
 CREATE FUNCTION risk.charge_liquidation_fee(book_id int, liquidation_id bigint, fee numeric) RETURNS void
 LANGUAGE plpgsql
@@ -439,5 +456,5 @@ COMMENT ON FUNCTION risk.charge_liquidation_fee(int, bigint, numeric) IS
 REVOKE ALL ON FUNCTION
 	risk.create_liquidation_tables(), risk.take_part(int, bigint, int, numeric, numeric, numeric, numeric), risk.close_insolvent(int, bigint),
 	risk.charge_liquidation(int, bigint, bigint, text, numeric, numeric, numeric), risk.next_step(int, bigint, int),
-	risk.liquidate(int, bigint), risk.charge_liquidation_fee(int, bigint, numeric)
+	risk.liquidate(int, bigint, bigint, boolean), risk.charge_liquidation_fee(int, bigint, numeric)
 FROM PUBLIC;

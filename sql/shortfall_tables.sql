@@ -99,10 +99,12 @@ BEGIN
 	)$table$ || by_period;
 	CREATE INDEX IF NOT EXISTS takeover_shortfall
 		ON ledger.takeover (book_id, shortfall_id) WHERE shortfall_id IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS takeover_account
+		ON ledger.takeover (book_id, account_id);
 	CREATE INDEX IF NOT EXISTS takeover_for_adl
 		ON ledger.takeover (book_id, takeover_id) WHERE for_adl;
 	COMMENT ON TABLE ledger.takeover IS
-		'Positions that the liquidity account took from others. Append-only.';
+		'Positions that the liquidity account took from others: in liquidations, when others paid for an account, and what a fill would have opened that came after its position was taken over. Append-only.';
 	COMMENT ON COLUMN ledger.takeover.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.takeover.period IS 'The day on which it was posted, in UTC.';
 	COMMENT ON COLUMN ledger.takeover.takeover_id IS 'Number of the row.';

@@ -149,6 +149,7 @@ DECLARE
 	locked bigint[];
 	due boolean;
 	stops boolean;
+	open_order bigint;
 BEGIN
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'a sweep runs at READ COMMITTED'
@@ -178,19 +179,22 @@ BEGIN
 		IF cardinality(locked) IS DISTINCT FROM cardinality(ids) THEN
 			RAISE SQLSTATE 'RX001';
 		END IF;
+		SELECT o.order_id INTO open_order FROM ledger.liquidation_order o
+		 WHERE o.book_id = sweep_account.book_id AND o.account_id = sweep_account.account_id AND o.state = 'open';
 		-- by the same marks, a stop order goes first: it may save the account
 		SELECT r.liquidatable, risk.has_due_stop_order(r.book_id, ids) INTO due, stops
 		  FROM ledger.account_risk r
 		 WHERE r.book_id = sweep_account.book_id AND r.account_id = sweep_account.account_id;
-		IF due AND stops THEN
+		IF due AND stops AND open_order IS NULL THEN
 			RAISE SQLSTATE 'RX001';
 		END IF;
-		IF due THEN
-			liquidation_id := risk.liquidate(sweep_account.book_id, sweep_account.account_id);
+		IF due OR open_order IS NOT NULL THEN
+			liquidation_id := CASE WHEN open_order IS NULL THEN risk.liquidate(sweep_account.book_id, sweep_account.account_id)
+								   ELSE risk.continue_liquidation(sweep_account.book_id, open_order) END;
 			-- who pays is settled here, so that an account whose policy refuses stops no other
 			SET CONSTRAINTS ALL IMMEDIATE;
 			SET CONSTRAINTS ALL DEFERRED;
-			SELECT l.outcome, format('margin level %s %%, after %s', coalesce(round(l.level_before, 2)::text, 'none'), coalesce(round(l.level_after, 2)::text, 'none'))
+			SELECT coalesce(l.outcome, 'ordered'), format('margin level %s %%, after %s', coalesce(round(l.level_before, 2)::text, 'none'), coalesce(round(l.level_after, 2)::text, 'none'))
 			  INTO result, detail
 			  FROM ledger.liquidation l
 			 WHERE l.book_id = sweep_account.book_id AND l.liquidation_id = sweep_account.liquidation_id;
@@ -212,7 +216,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep_account(int, bigint) IS
-	'Looks at one account: liquidates it when account_risk.liquidatable says so under the lock of its balance, else moves its triggers to where they belong. result: restored or closed, with the liquidation and its margin levels; safe; busy (another transaction has the account or its margin group locked, or a stop order of it is due and goes first: nothing was done); failed (nothing was done; detail has the error). In a subtransaction: it is done whole or not at all. Errors: 23503 for what is no account of a trader, 55000 at other isolation levels than READ COMMITTED';
+	'Looks at one account: liquidates it when account_risk.liquidatable says so under the lock of its balance, else moves its triggers to where they belong. result: restored or closed, with the liquidation and its margin levels; ordered (an order of the liquidation is out, see ledger.liquidation_order); safe; busy (another transaction has the account or its margin group locked, or a stop order of it is due and goes first: nothing was done); failed (nothing was done; detail has the error). In a subtransaction: it is done whole or not at all. Errors: 23503 for what is no account of a trader, 55000 at other isolation levels than READ COMMITTED';
 
 CREATE FUNCTION risk.sweep_order(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, liquidatable boolean)
@@ -220,7 +224,11 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
-	  FROM (SELECT DISTINCT d.book_id, d.account_id FROM risk.due_accounts($1) d) d
+	  FROM (SELECT d.book_id, d.account_id FROM risk.due_accounts($1) d
+			 WHERE NOT EXISTS (SELECT FROM ledger.liquidation_order o
+								WHERE o.book_id = d.book_id AND o.account_id = d.account_id AND o.state = 'open')
+			UNION
+			SELECT d.book_id, d.account_id FROM risk.due_liquidation_orders($1) d) d
 	  LEFT JOIN LATERAL (
 		SELECT r.liquidatable, coalesce(r.group_level, r.margin_level) AS level, r.maintenance_margin
 		  FROM ledger.account_risk r
@@ -231,7 +239,7 @@ AS $function$
 	 LIMIT $2
 $function$;
 COMMENT ON FUNCTION risk.sweep_order(int, int) IS
-	'The accounts of risk.due_accounts() in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
+	'The accounts of risk.due_accounts(), and those whose liquidation has an order out that is to end, in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
 
 CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)

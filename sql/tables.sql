@@ -507,8 +507,12 @@ BEGIN
 		kind text NOT NULL DEFAULT 'trade'
 			CHECK (kind IN ('trade', 'liquidation', 'mirror', 'takeover', 'adl', 'settlement', 'bust')),
 		idempotency_key text,
-		PRIMARY KEY (book_id, trade_id, period)
+		liquidation_id bigint,
+		PRIMARY KEY (book_id, trade_id, period),
+		CONSTRAINT trade_of_a_liquidation CHECK (liquidation_id IS NULL OR kind = 'liquidation' AND liquidation_id > 0)
 	)$table$ || by_period;
+	CREATE INDEX IF NOT EXISTS trade_liquidation
+		ON ledger.trade (book_id, liquidation_id) WHERE liquidation_id IS NOT NULL;
 	-- A funding looks for the latest trades.  This index is a few pages and an
 	-- insert hardly touches it.
 	CREATE INDEX IF NOT EXISTS trade_executed_at
@@ -529,8 +533,9 @@ BEGIN
 	COMMENT ON COLUMN ledger.trade.qty IS 'Contracts, above zero.';
 	COMMENT ON COLUMN ledger.trade.price IS 'In units of the settlement asset, above zero.';
 	COMMENT ON COLUMN ledger.trade.fee IS 'In units of the settlement asset; below zero: a rebate. Cut where it cannot be paid.';
-	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed; mirror, takeover, adl and settlement are made by posting.';
+	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed, and what it would open goes to the liquidity account; mirror, takeover, adl and settlement are made by posting.';
 	COMMENT ON COLUMN ledger.trade.idempotency_key IS 'NULL, or a name that makes it be posted once.';
+	COMMENT ON COLUMN ledger.trade.liquidation_id IS 'Of the side that is liquidated, kind liquidation: whose order it fills, see ledger.liquidation_order. Another account''s, or one that is not there, is 23503. NULL: no order of a liquidation.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,
@@ -622,7 +627,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.idempotency.idempotency_key IS 'The key.';
 	COMMENT ON COLUMN ledger.idempotency.kind IS 'The table of the row: transfer, trade, journal or hold.';
 	COMMENT ON COLUMN ledger.idempotency.id IS 'Its transfer_id, trade_id, journal_id or hold_id.';
-	COMMENT ON COLUMN ledger.idempotency.digest IS 'SHA-256 over the kind and what the caller chose of the row, each as text in its shortest form after its length in bytes (4 bytes, the highest first; ffffffff for NULL). transfer: from_account, to_account, amount, kind, hold_id. hold: account_id, amount, purpose, expires_at. trade: account_id, execution_id, instrument_id, side, qty, price, fee, kind. journal: accounts, amounts, kind, effective_at, metadata. Times that have a default are not in it: they differ whenever somebody tries again.';
+	COMMENT ON COLUMN ledger.idempotency.digest IS 'SHA-256 over the kind and what the caller chose of the row, each as text in its shortest form after its length in bytes (4 bytes, the highest first; ffffffff for NULL). transfer: from_account, to_account, amount, kind, hold_id. hold: account_id, amount, purpose, expires_at. trade: account_id, execution_id, instrument_id, side, qty, price, fee, kind, liquidation_id. journal: accounts, amounts, kind, effective_at, metadata. Times that have a default are not in it: they differ whenever somebody tries again.';
 
 	CREATE TABLE IF NOT EXISTS ledger.position (
 		book_id int NOT NULL,
@@ -634,6 +639,7 @@ BEGIN
 		trigger_price numeric,
 		alert_price numeric,
 		rearm_price numeric,
+		taken_over_at timestamptz,
 		PRIMARY KEY (book_id, account_id, instrument_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
@@ -666,6 +672,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position.trigger_price IS 'The mark at which the sweep looks at the account: at or below it for a long position, at or above it for a short one. Early, never late: while no mark of the account has passed its trigger the account cannot be liquidated. Infinity (long) and 0 (short): at every mark. NULL: at none, or not a trader.';
 	COMMENT ON COLUMN ledger.position.alert_price IS 'The mark at which risk.alert() looks at the account, for the highest alert level that has not been told; on the side of trigger_price, and early in the same way. NULL: at none.';
 	COMMENT ON COLUMN ledger.position.rearm_price IS 'The mark at which risk.alert() looks whether the account has recovered from the lowest level that was told: at or above it for a long position, at or below it for a short one, early as well; 0 (long) and Infinity (short): at every mark. NULL: at none.';
+	COMMENT ON COLUMN ledger.position.taken_over_at IS 'When the liquidity account last took all or a part of it; fills that were executed before that are judged by what it was then. NULL: never.';
 
 	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
 		book_id int NOT NULL DEFAULT 1,

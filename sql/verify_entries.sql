@@ -302,7 +302,7 @@ BEGIN
 						UNION ALL
 						SELECT t.book_id, t.idempotency_key, 'trade', t.trade_id,
 							   ARRAY[t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,
-									 trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind]
+									 trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind, t.liquidation_id::text]
 						  FROM ledger.trade t WHERE t.idempotency_key IS NOT NULL
 						UNION ALL
 						SELECT h.book_id, h.idempotency_key, 'hold', h.hold_id,

@@ -439,7 +439,7 @@ BEGIN
 			 ORDER BY u.book_id, u.execution_id, u.account_id
 			 LIMIT 1) v;
 
-	-- A step of a liquidation is a takeover, and what an account was charged is
+	-- A step of a liquidation is a takeover, its orders had the trades that they say, and what an account was charged is
 	-- what the row of its liquidation says.
 	RETURN QUERY
 	SELECT 'liquidations', coalesce(max(v.n), 0), max(v.offender)
@@ -457,6 +457,16 @@ BEGIN
 					 CROSS JOIN LATERAL (SELECT count(*) AS n FROM ledger.liquidation_step s
 										  WHERE s.book_id = l.book_id AND s.liquidation_id = l.liquidation_id) s
 					 WHERE s.n <> l.steps
+					UNION ALL
+					SELECT o.book_id, o.liquidation_id, format('orders in instrument %s filled %s, its trades are %s', o.instrument_id, o.filled, coalesce(t.qty, 0))
+					  FROM (SELECT o.book_id, o.liquidation_id, o.account_id, o.instrument_id, sum(o.filled_qty) AS filled
+							  FROM ledger.liquidation_order o GROUP BY 1, 2, 3, 4) o
+					  LEFT JOIN (SELECT t.book_id, t.liquidation_id, t.account_id, t.instrument_id, sum(t.qty) AS qty FROM ledger.trade t
+								  WHERE t.liquidation_id IS NOT NULL GROUP BY 1, 2, 3, 4) t
+							 ON t.book_id = o.book_id AND t.liquidation_id = o.liquidation_id
+							AND t.account_id = o.account_id AND t.instrument_id = o.instrument_id
+					 WHERE o.filled > coalesce(t.qty, 0)
+					   AND NOT EXISTS (SELECT FROM ledger.checkpoint c WHERE c.book_id = o.book_id)
 					UNION ALL
 					SELECT e.book_id, e.cause, format('%s of account %s is %s, expected %s', e.kind, e.account_id, e.amount, coalesce(x.amount, 0))
 					  FROM (SELECT e.book_id, e.cause, e.kind, e.account_id, sum(e.amount) AS amount FROM ledger.entry e

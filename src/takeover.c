@@ -47,6 +47,13 @@ static const LedgerStatement insert_takeovers = {
 		NUMERICARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, BOOLARRAYOID}
 };
 
+/* Fills that were executed before that are late, see late_fill.c. */
+static const LedgerStatement note_takeovers = {
+	"UPDATE {position} AS p SET taken_over_at = clock_timestamp() FROM unnest($2, $3) AS u(account_id, instrument_id)"
+	" WHERE p.book_id = $1 AND p.account_id = u.account_id AND p.instrument_id = u.instrument_id",
+	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
+};
+
 /* The money behind what a liquidity account holds: its own, and that of the funds of its asset. */
 static const LedgerStatement read_backing = {
 	"SELECT l.account_id, k.takeover_stress_rate, (SELECT sum(b.amount) FROM {account} a, {balance} b"
@@ -276,4 +283,6 @@ takeover_record(Wiring *wiring, int32 book_id, Takeover *takeovers, int n)
 	for (int c = 0; c < 10; c++)
 		values[c + 1] = array_argument(columns[c], nulls[c], n, types[c]);
 	wiring_write(wiring, &insert_takeovers, values);
+	values[2] = values[3];
+	wiring_write(wiring, &note_takeovers, values);
 }

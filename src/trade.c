@@ -22,30 +22,15 @@
 #include "funding.h"
 #include "idempotency.h"
 #include "isolated.h"
+#include "late_fill.h"
 #include "margin.h"
 #include "posting.h"
 #include "trade.h"
 #include "trade_policy.h"
+#include "trade_row.h"
 #include "trading_fee.h"
 
 PG_FUNCTION_INFO_V1(risk_post_trades);
-
-typedef struct TradeRow
-{
-	int32		book_id;
-	int64		trade_id;
-	int64		account_id;
-	int64		execution_id;
-	int32		instrument_id;
-	TimestampTz executed_at;
-	bool		buys;
-	Numeric		qty;			/* > 0 */
-	Numeric		price;
-	Numeric		fee;
-	char	   *kind;
-	DateADT		period;
-	char	   *idempotency_key;	/* or NULL */
-} TradeRow;
 
 typedef struct TradedInstrument
 {
@@ -83,6 +68,7 @@ typedef struct TradedPosition
 	int64		risk_trade_id;	/* the last one that a limit may refuse, or 0 */
 	bool		changed;		/* and not written yet */
 	bool		isolated;		/* mode that the trader chose */
+	TimestampTz taken_over_at;	/* last; DT_NOBEGIN: never */
 } TradedPosition;
 
 /* The trades of one statement in one book. */
@@ -99,6 +85,7 @@ typedef struct TradePosting
 	int			nresidues;
 	FundingPayments payments;	/* of late trades */
 	List	   *policies;		/* see trade_policy() */
+	List	   *late_fills;		/* of Takeover */
 	TrialPosition trial_position;	/* of a trial, which has no other */
 } TradePosting;
 
@@ -113,7 +100,7 @@ static const LedgerStatement read_positions = {
 	"SELECT u.account_id, u.instrument_id, coalesce(p.trades, 0), coalesce(p.qty, 0), coalesce(p.cost, 0),"
 	" EXISTS (SELECT FROM {margin_setting} s"
 	"  WHERE s.book_id = $1 AND s.account_id = u.account_id"
-	"   AND s.instrument_id = u.instrument_id AND s.mode = 'isolated' OFFSET 0)"
+	"   AND s.instrument_id = u.instrument_id AND s.mode = 'isolated' OFFSET 0), p.taken_over_at"
 	" FROM unnest($2, $3) AS u(account_id, instrument_id)"
 	" LEFT JOIN LATERAL (SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id"
@@ -137,32 +124,6 @@ static const LedgerStatement note_risk = {
 	5, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
 };
 
-static const LedgerStatement read_trade = {
-	"SELECT t.account_id::text, t.execution_id::text, t.instrument_id::text, t.side,"
-	" trim_scale(t.qty)::text, trim_scale(t.price)::text, trim_scale(t.fee)::text, t.kind"
-	" FROM {trade} t WHERE t.book_id = $1 AND t.trade_id = $2",
-	2, {INT4OID, INT8OID}
-};
-
-static KeyedRow
-keyed_trade(const void *row)
-{
-	const TradeRow *trade = row;
-
-	return trade->idempotency_key == NULL ? (KeyedRow) {0} : (KeyedRow) {.key = trade->idempotency_key, .id = trade->trade_id,
-		.fields = {
-			canonical_int64(trade->account_id), canonical_int64(trade->execution_id), canonical_int64(trade->instrument_id),
-			trade->buys ? "buy" : "sell", canonical_number(trade->qty), canonical_number(trade->price),
-			canonical_number(trade->fee), trade->kind
-	}};
-}
-
-/* executed_at has a default, which nobody can tell from what a caller chose */
-static const KeyedTable keyed_trades = {
-	"trade", {"account_id", "execution_id", "instrument_id", "side", "qty", "price", "fee", "kind"},
-	keyed_trade, &read_trade
-};
-
 static HTAB *
 statement_hash(const char *name, Size keysize, Size entrysize)
 {
@@ -170,32 +131,6 @@ statement_hash(const char *name, Size keysize, Size entrysize)
 
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
-
-static void
-fill_trade(void *row, const Datum *value, const bool *isnull)
-{
-	TradeRow   *trade = row;
-
-	trade->book_id = DatumGetInt32(value[0]);
-	trade->trade_id = DatumGetInt64(value[1]);
-	trade->account_id = DatumGetInt64(value[2]);
-	trade->execution_id = DatumGetInt64(value[3]);
-	trade->instrument_id = DatumGetInt32(value[4]);
-	trade->executed_at = DatumGetTimestampTz(value[5]);
-	trade->buys = strcmp(TextDatumGetCString(value[6]), "buy") == 0;
-	trade->qty = DatumGetNumericCopy(value[7]);
-	trade->price = DatumGetNumericCopy(value[8]);
-	trade->fee = DatumGetNumericCopy(value[9]);
-	trade->kind = TextDatumGetCString(value[10]);
-	trade->period = DatumGetDateADT(value[11]);
-	trade->idempotency_key = isnull[12] ? NULL : TextDatumGetCString(value[12]);
-}
-
-static const RowReader trade_reader = {
-	{"book_id", "trade_id", "account_id", "execution_id", "instrument_id", "executed_at", "side",
-	"qty", "price", "fee", "kind", "period", "idempotency_key"},
-	sizeof(TradeRow), fill_trade
-};
 
 static int
 compare_int32(const void *a, const void *b)
@@ -301,6 +236,8 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 	{
 		PositionKey key = {result_int64(row, 1), result_int32(row, 2), 0};
 		TradedPosition *position = hash_search(tp->positions, &key, HASH_FIND, NULL);
+		bool		never;
+		Datum		taken_over_at;
 
 		position->trades = result_int64(row, 3);
 		position->qty = result_numeric(row, 4);
@@ -309,6 +246,8 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 		position->risk_trade_id = 0;
 		position->changed = false;
 		position->isolated = result_bool(row, 6);
+		taken_over_at = result_datum(row, 7, &never);
+		position->taken_over_at = never ? DT_NOBEGIN : DatumGetTimestampTz(taken_over_at);
 	}
 }
 
@@ -483,6 +422,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	LedgerAccount *parent = NULL;
 	StatedTrade stated;
 	IsolatedTrade isolated;
+	bool		adds_risk;
 
 	/* other trades leave the margin where it is */
 	if (account->parent_id != 0 && strcmp(trade->kind, "trade") == 0)
@@ -491,24 +431,29 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 	position_apply_trade(instrument->kind, position->qty, position->cost, qty, trade->price,
 						 instrument->multiplier, account->scale, &change);
 
-	isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
+	adds_risk = change.adds_risk &&
+		!late_fill_note(tp->wiring, tp->book_id, &tp->late_fills,
+						&(Fill) {account, trade->kind, trade->instrument_id, trade->executed_at, position->taken_over_at,
+						position->qty, change.qty, trade->price});
+	if (adds_risk)
+		isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
 	stated = (StatedTrade)
 	{
 		trade->trade_id, trade->instrument_id, trade->executed_at,
-			change.adds_risk && strcmp(trade->kind, "trade") == 0, position->qty, change.qty
+			adds_risk && strcmp(trade->kind, "trade") == 0, position->qty, change.qty
 	};
 	instrument_state_admit(instrument->state, account, &stated);
 	if (strcmp(trade->kind, "trade") == 0)
 	{
 		account_state_admit(tp->wiring, tp->book_id, account, &stated);
 		/* what a child closes is no trade of its parent */
-		if (parent != NULL && change.adds_risk)
+		if (parent != NULL && adds_risk)
 			account_state_admit(tp->wiring, tp->book_id, parent, &stated);
-		if (position->isolated && change.adds_risk)
+		if (position->isolated && adds_risk)
 			isolated_check_mode(account, trade->trade_id, trade->instrument_id);
 	}
 
-	if (change.adds_risk && account->kind == ACCOUNT_TRADER && strcmp(trade->kind, "trade") == 0)
+	if (adds_risk && account->kind == ACCOUNT_TRADER && strcmp(trade->kind, "trade") == 0)
 		position->risk_trade_id = trade->trade_id;
 	isolated = (IsolatedTrade)
 	{
@@ -540,7 +485,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 		note_residue(tp, trade->account_id, trade->trade_id, 0, trade->instrument_id, change.residue);
 	if (trade->executed_at < instrument->last_funding_at)
 		apply_past_fundings(tp, trade, account, instrument, qty);
-	if (parent != NULL && change.realized == NULL)
+	if (parent != NULL && change.realized == NULL && adds_risk)
 		open_isolated(tp, trade, instrument, &isolated, contract_notional(instrument->kind, qty, trade->price,
 																		  instrument->multiplier));
 	trading_fee_post(tp->wiring, tp->posting, &tp->policies,
@@ -551,7 +496,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 		isolated_close(&tp->margin, &isolated);
 		/* a flip has paid its fee by what it closed */
 		isolated.fee = decimal_from_int64(0);
-		if (change.adds_risk)
+		if (adds_risk)
 			open_isolated(tp, trade, instrument, &isolated, decimal_absolute(change.cost));
 	}
 
@@ -689,6 +634,7 @@ apply_trades(TradePosting *tp, TradeRow **trades, int n)
 					 errmsg("trade " INT64_FORMAT ": unknown account", trades[i]->trade_id),
 					 errdetail("Book %d has no account " INT64_FORMAT ".", tp->book_id, trades[i]->account_id),
 					 errhint("Insert it into the table account first.")));
+	liquidation_fills_check(tp->wiring, tp->book_id, trades, n);
 	open_instruments(tp, trades, n);
 	for (int i = 0; i < n; i++)
 		check_trade(tp, trades[i]);
@@ -722,6 +668,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	 */
 	executions_write(wiring, book_id, tp.executions);
 	write_risk(&tp);
+	late_fill_write(wiring, book_id, tp.posting, tp.late_fills);
 }
 
 /*

@@ -54,7 +54,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"shortfall_payment", "deleveraging",
 	"fund_use",
 	"gainer_watch", "gainer_hold",
-	"alert_state"
+	"alert_state",
+	"liquidation"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */
