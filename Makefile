@@ -120,6 +120,7 @@ SQL_PARTS = \
 	sql/sweep.sql \
 	sql/liquidation.sql \
 	sql/liquidation_order.sql \
+	sql/liquidation_terms.sql \
 	sql/alert.sql \
 	sql/collateral.sql \
 	sql/volatility.sql \

@@ -455,6 +455,6 @@ COMMENT ON FUNCTION risk.charge_liquidation_fee(int, bigint, numeric) IS
 
 REVOKE ALL ON FUNCTION
 	risk.create_liquidation_tables(), risk.take_part(int, bigint, int, numeric, numeric, numeric, numeric), risk.close_insolvent(int, bigint),
-	risk.charge_liquidation(int, bigint, bigint, text, numeric, numeric, numeric), risk.next_step(int, bigint, int),
+	risk.charge_liquidation(int, bigint, bigint, text, numeric, numeric, numeric),
 	risk.liquidate(int, bigint, bigint, boolean), risk.charge_liquidation_fee(int, bigint, numeric)
 FROM PUBLIC;

@@ -519,6 +519,7 @@ BEGIN
 	PERFORM risk.create_recourse_views();
 	PERFORM risk.create_pending_deposit_views();
 	PERFORM risk.create_account_risk_view();
+	PERFORM risk.create_liquidation_terms_view();
 
 	CREATE OR REPLACE VIEW ledger.position_limit_usage WITH (security_invoker = true) AS
 	SELECT u.book_id, u.instrument_id, u.owner_id, u.account_id, u.side, u.qty, u.notional,

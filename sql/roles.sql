@@ -192,7 +192,7 @@ DECLARE
 	public_tables CONSTANT text[] := ARRAY['asset', 'book', 'collateral', 'dynamic_margin', 'funding', 'index_price', 'instrument', 'margin_scale', 'margin_change', 'margin_tier',
 		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'fund_history', 'fund_movement', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
-		'account_risk', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'pending_margin', 'negative_balance_report'];
+		'account_risk', 'liquidation_terms', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'pending_margin', 'negative_balance_report'];
 	-- those whose debt the policies let through
 	own_debts CONSTANT text := '(book_id, debt_id) IN (SELECT d.book_id, d.debt_id FROM ledger.debt d)';
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';

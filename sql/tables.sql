@@ -533,9 +533,9 @@ BEGIN
 	COMMENT ON COLUMN ledger.trade.qty IS 'Contracts, above zero.';
 	COMMENT ON COLUMN ledger.trade.price IS 'In units of the settlement asset, above zero.';
 	COMMENT ON COLUMN ledger.trade.fee IS 'In units of the settlement asset; below zero: a rebate. Cut where it cannot be paid.';
-	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed, and what it would open goes to the liquidity account; mirror, takeover, adl and settlement are made by posting.';
+	COMMENT ON COLUMN ledger.trade.kind IS 'trade; liquidation: books in every state of the account but closed; mirror, takeover, adl and settlement are made by posting.';
 	COMMENT ON COLUMN ledger.trade.idempotency_key IS 'NULL, or a name that makes it be posted once.';
-	COMMENT ON COLUMN ledger.trade.liquidation_id IS 'Of the side that is liquidated, kind liquidation: whose order it fills, see ledger.liquidation_order. Another account''s, or one that is not there, is 23503. NULL: no order of a liquidation.';
+	COMMENT ON COLUMN ledger.trade.liquidation_id IS 'Of the side that is liquidated, kind liquidation: whose order it fills, see ledger.liquidation_order; what it would open goes to the liquidity account. Another account''s, or one that is not there, is 23503. NULL: no order of a liquidation.';
 
 	EXECUTE $table$CREATE TABLE IF NOT EXISTS ledger.entry (
 		book_id int NOT NULL,

@@ -6,7 +6,7 @@
  * that was filled before anybody knew.  The fill is a fact and is booked, but
  * it does not turn the position over: what is beyond it goes to the liquidity
  * account, at the price of the fill, so that the trader neither gains nor loses
- * by it.  Likewise all that a trade of kind liquidation would open.
+ * by it.  Likewise all that a fill of the order of a liquidation would open.
  */
 #include "postgres.h"
 
@@ -122,9 +122,9 @@ late_fill_note(Wiring *wiring, int32 book_id, List **takeovers, const Fill *fill
 	opened = opened_by(fill);
 	if (decimal_sign(opened) == 0)
 		return false;
-	if (strcmp(fill->kind, "liquidation") == 0)
+	if (fill->liquidation_id != 0)
 		excess = opened;
-	else if (strcmp(fill->kind, "trade") == 0)
+	else if (strcmp(fill->kind, "trade") == 0 || strcmp(fill->kind, "liquidation") == 0)
 		excess = closed_before(wiring, book_id, *takeovers, fill, opened);
 	else
 		return false;

@@ -13,6 +13,7 @@ typedef struct Fill
 {
 	const LedgerAccount *account;
 	const char *kind;
+	int64		liquidation_id;	/* whose order it fills; 0: none */
 	int32		instrument_id;
 	TimestampTz executed_at;
 	TimestampTz taken_over_at;	/* when the position was last taken over; DT_NOBEGIN: never */

@@ -433,7 +433,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	adds_risk = change.adds_risk &&
 		!late_fill_note(tp->wiring, tp->book_id, &tp->late_fills,
-						&(Fill) {account, trade->kind, trade->instrument_id, trade->executed_at, position->taken_over_at,
+						&(Fill) {account, trade->kind, trade->liquidation_id, trade->instrument_id, trade->executed_at, position->taken_over_at,
 						position->qty, change.qty, trade->price});
 	if (adds_risk)
 		isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);

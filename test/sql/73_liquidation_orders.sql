@@ -51,13 +51,18 @@ $$;
 CALL pg_temp.long(730, '73 hour');
 CALL pg_temp.mark(730, 91.2);
 CALL pg_temp.remember(730);
+-- so his screen says
+SELECT qty, notional, tier, tier_floor, maintenance_rate, bankruptcy_price, fee_rate, fee, execution, step_rule, next_step
+  FROM ledger.liquidation_terms WHERE book_id = 730 AND account_id = 2;
 SELECT * FROM pg_temp.sweep(730);
 SELECT * FROM orders WHERE book_id = 730;
 SELECT * FROM told WHERE book_id = 730;
 -- while it is out the account takes no new risk, and nothing goes out of it
 SELECT status FROM ledger.account WHERE book_id = 730 AND account_id = 2;
+\set VERBOSITY sqlstate
 CALL pg_temp.fill(730, 2, 8, 1, 91);
 SELECT risk.withdraw(2, 1, 730);
+\set VERBOSITY default
 -- a sweep has nothing to do until something has happened
 SELECT * FROM pg_temp.sweep(730);
 SELECT result FROM risk.sweep_account(730, 2);
@@ -132,13 +137,12 @@ SELECT * FROM orders WHERE book_id = 734;
 SELECT * FROM liquidations WHERE book_id = 734;
 SELECT party, change FROM change WHERE change <> 0;
 
--- 6. A trade of kind liquidation closes and never opens, whatever it names; and
--- a liquidation is its account's.
+-- 6. A fill of an order closes and never opens; and a liquidation is its account's.
 
-INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id, kind)
-VALUES (734, 2, 7340, 'sell', 60, 91, 73900, 'liquidation'), (734, 8, 7340, 'buy', 60, 91, 73900, 'trade');
+CALL pg_temp.fill_order(734, 60, 91);
 SELECT * FROM held WHERE book_id = 734;
 SELECT l.liquidation_id FROM ledger.liquidation l WHERE l.book_id = 734 \gset
+-- numbers of trades differ from run to run
 \set VERBOSITY sqlstate
 INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id, kind, liquidation_id)
 VALUES (734, 8, 7340, 'sell', 1, 91, 73901, 'liquidation', :liquidation_id), (734, 2, 7340, 'buy', 1, 91, 73901, 'trade', NULL);
