@@ -639,7 +639,7 @@ BEGIN
 		trigger_price numeric,
 		alert_price numeric,
 		rearm_price numeric,
-		taken_over_at timestamptz,
+		was_taken_over boolean NOT NULL DEFAULT false,
 		PRIMARY KEY (book_id, account_id, instrument_id),
 		FOREIGN KEY (book_id, account_id) REFERENCES ledger.account
 	) WITH (fillfactor = 50);
@@ -672,7 +672,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.position.trigger_price IS 'The mark at which the sweep looks at the account: at or below it for a long position, at or above it for a short one. Early, never late: while no mark of the account has passed its trigger the account cannot be liquidated. Infinity (long) and 0 (short): at every mark. NULL: at none, or not a trader.';
 	COMMENT ON COLUMN ledger.position.alert_price IS 'The mark at which risk.alert() looks at the account, for the highest alert level that has not been told; on the side of trigger_price, and early in the same way. NULL: at none.';
 	COMMENT ON COLUMN ledger.position.rearm_price IS 'The mark at which risk.alert() looks whether the account has recovered from the lowest level that was told: at or above it for a long position, at or below it for a short one, early as well; 0 (long) and Infinity (short): at every mark. NULL: at none.';
-	COMMENT ON COLUMN ledger.position.taken_over_at IS 'When the liquidity account last took all or a part of it; fills that were executed before that are judged by what it was then. NULL: never.';
+	COMMENT ON COLUMN ledger.position.was_taken_over IS 'Whether the liquidity account ever took all or a part of it; then a fill that would open it may be late, and is compared with ledger.takeover.';
 
 	CREATE TABLE IF NOT EXISTS ledger.order_reserve (
 		book_id int NOT NULL DEFAULT 1,

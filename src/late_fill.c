@@ -10,16 +10,19 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "late_fill.h"
 #include "takeover.h"
 
-/* What was taken over since, less what was handed over for it already. */
+/* What was taken over lately; no transaction runs for a day. */
 static const LedgerStatement read_taken = {
-	"SELECT coalesce(sum(t.qty), 0) FROM {takeover} t"
-	" WHERE t.book_id = $1 AND t.account_id = $2 AND t.instrument_id = $3 AND t.posted_at >= $4",
+	"SELECT t.qty, t.posted_at >= $4, t.xmin FROM {takeover} t"
+	" WHERE t.book_id = $1 AND t.account_id = $2 AND t.instrument_id = $3"
+	"  AND t.posted_at >= least($4, clock_timestamp() - interval '1 day')",
 	4, {INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID}
 };
 
@@ -77,7 +80,12 @@ opened_by(const Fill *fill)
 	return decimal_subtract(fill->qty, fill->qty_before);
 }
 
-/* As much of an opened part as closes what was taken over since the fill was executed. */
+/*
+ * As much of an opened part as closes what was taken over since the fill was
+ * executed, or while its statement waited for the lock of the account: what
+ * the snapshot of the statement did not see.  Less what was handed over for it
+ * already, which is of the sign of the part.
+ */
 static Numeric
 closed_before(Wiring *wiring, int32 book_id, List *takeovers, const Fill *fill, Numeric opened)
 {
@@ -85,13 +93,23 @@ closed_before(Wiring *wiring, int32 book_id, List *takeovers, const Fill *fill, 
 		Int32GetDatum(book_id), Int64GetDatum(fill->account->account_id), Int32GetDatum(fill->instrument_id),
 		TimestampTzGetDatum(fill->executed_at)
 	};
-	Numeric		taken;
+	Numeric		taken = decimal_from_int64(0);
 	ListCell   *lc;
 
-	if (fill->taken_over_at < fill->executed_at)
-		return decimal_from_int64(0);
+	if (!fill->was_taken_over)
+		return taken;
 	wiring_read(wiring, &read_taken, values, LEDGER_LATEST);
-	taken = result_numeric(0, 1);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		Numeric		qty = result_numeric(row, 1);
+		bool		isnull;
+		TransactionId xid = DatumGetTransactionId(result_datum(row, 3, &isnull));
+		bool		is_own = TransactionIdIsCurrentTransactionId(xid);
+
+		if (result_bool(row, 2) || (is_own ? decimal_sign(qty) == decimal_sign(opened) :
+									XidInMVCCSnapshot(xid, GetActiveSnapshot())))
+			taken = decimal_add(taken, qty);
+	}
 	foreach(lc, takeovers)
 	{
 		Takeover   *takeover = lfirst(lc);

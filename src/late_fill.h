@@ -16,7 +16,7 @@ typedef struct Fill
 	int64		liquidation_id;	/* whose order it fills; 0: none */
 	int32		instrument_id;
 	TimestampTz executed_at;
-	TimestampTz taken_over_at;	/* when the position was last taken over; DT_NOBEGIN: never */
+	bool		was_taken_over; /* the position, at any time */
 	Numeric		qty_before;
 	Numeric		qty;			/* signed, after it */
 	Numeric		price;

@@ -47,10 +47,10 @@ static const LedgerStatement insert_takeovers = {
 		NUMERICARRAYOID, NUMERICARRAYOID, INT8ARRAYOID, BOOLARRAYOID}
 };
 
-/* Fills that were executed before that are late, see late_fill.c. */
+/* From now on its fills may be late, see late_fill.c. */
 static const LedgerStatement note_takeovers = {
-	"UPDATE {position} AS p SET taken_over_at = clock_timestamp() FROM unnest($2, $3) AS u(account_id, instrument_id)"
-	" WHERE p.book_id = $1 AND p.account_id = u.account_id AND p.instrument_id = u.instrument_id",
+	"UPDATE {position} AS p SET was_taken_over = true FROM unnest($2, $3) AS u(account_id, instrument_id)"
+	" WHERE p.book_id = $1 AND p.account_id = u.account_id AND p.instrument_id = u.instrument_id AND NOT p.was_taken_over",
 	3, {INT4OID, INT8ARRAYOID, INT4ARRAYOID}
 };
 

@@ -68,7 +68,7 @@ typedef struct TradedPosition
 	int64		risk_trade_id;	/* the last one that a limit may refuse, or 0 */
 	bool		changed;		/* and not written yet */
 	bool		isolated;		/* mode that the trader chose */
-	TimestampTz taken_over_at;	/* last; DT_NOBEGIN: never */
+	bool		was_taken_over; /* at any time */
 } TradedPosition;
 
 /* The trades of one statement in one book. */
@@ -100,7 +100,7 @@ static const LedgerStatement read_positions = {
 	"SELECT u.account_id, u.instrument_id, coalesce(p.trades, 0), coalesce(p.qty, 0), coalesce(p.cost, 0),"
 	" EXISTS (SELECT FROM {margin_setting} s"
 	"  WHERE s.book_id = $1 AND s.account_id = u.account_id"
-	"   AND s.instrument_id = u.instrument_id AND s.mode = 'isolated' OFFSET 0), p.taken_over_at"
+	"   AND s.instrument_id = u.instrument_id AND s.mode = 'isolated' OFFSET 0), coalesce(p.was_taken_over, false)"
 	" FROM unnest($2, $3) AS u(account_id, instrument_id)"
 	" LEFT JOIN LATERAL (SELECT p.* FROM {position} p"
 	"  WHERE p.book_id = $1 AND p.account_id = u.account_id"
@@ -236,8 +236,6 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 	{
 		PositionKey key = {result_int64(row, 1), result_int32(row, 2), 0};
 		TradedPosition *position = hash_search(tp->positions, &key, HASH_FIND, NULL);
-		bool		never;
-		Datum		taken_over_at;
 
 		position->trades = result_int64(row, 3);
 		position->qty = result_numeric(row, 4);
@@ -246,8 +244,7 @@ open_positions(TradePosting *tp, TradeRow **trades, int n)
 		position->risk_trade_id = 0;
 		position->changed = false;
 		position->isolated = result_bool(row, 6);
-		taken_over_at = result_datum(row, 7, &never);
-		position->taken_over_at = never ? DT_NOBEGIN : DatumGetTimestampTz(taken_over_at);
+		position->was_taken_over = result_bool(row, 7);
 	}
 }
 
@@ -433,7 +430,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	adds_risk = change.adds_risk &&
 		!late_fill_note(tp->wiring, tp->book_id, &tp->late_fills,
-						&(Fill) {account, trade->kind, trade->liquidation_id, trade->instrument_id, trade->executed_at, position->taken_over_at,
+						&(Fill) {account, trade->kind, trade->liquidation_id, trade->instrument_id, trade->executed_at, position->was_taken_over,
 						position->qty, change.qty, trade->price});
 	if (adds_risk)
 		isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
