@@ -82,6 +82,7 @@ OBJS = \
 	src/stages.o \
 	src/takeover.o \
 	src/late_fill.o \
+	src/takeover_result.o \
 	src/liquidation.o \
 	src/waterfall.o \
 	src/deleveraging.o \

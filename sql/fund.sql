@@ -89,7 +89,7 @@ BEGIN
 	  FROM (SELECT e.book_id, e.account_id, a.asset_code, e.posted_at, e.slot, e.seq, e.kind, e.amount, e.cause,
 				   CASE WHEN e.kind IN ('reset', 'reversal') THEN e.kind
 						WHEN e.kind IN ('shortfall_payment', 'adl_gain') THEN 'shortfall_payment'
-						WHEN e.kind IN ('trade_fee', 'fee_cut') THEN 'trade'
+						WHEN e.kind IN ('trade_fee', 'fee_cut', 'takeover_result') THEN 'trade'
 						WHEN e.kind IN ('journal', 'adjustment', 'repayment', 'waiver') THEN 'journal'
 						WHEN e.kind IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee') THEN 'transfer'
 						ELSE split_part(e.kind, '_', 1) END AS cause_kind
@@ -116,7 +116,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.fund_history.account_id IS 'The fund''s account.';
 	COMMENT ON COLUMN ledger.fund_history.asset_code IS 'The asset.';
 	COMMENT ON COLUMN ledger.fund_history.posted_at IS 'When it was posted.';
-	COMMENT ON COLUMN ledger.fund_history.kind IS 'The kind of the entry: reset (it paid for a balance below its floor), shortfall_payment (the same after the commit), deposit, withdrawal, transfer, fee, trade_fee (its part of the fee of a trade), repayment (of a debt) and so on. opening: what it had when older entries were retired.';
+	COMMENT ON COLUMN ledger.fund_history.kind IS 'The kind of the entry: reset (it paid for a balance below its floor), shortfall_payment (the same after the commit), deposit, withdrawal, transfer, fee, trade_fee (its part of the fee of a trade), takeover_result (what the liquidity account gained or lost by a trade), repayment (of a debt) and so on. opening: what it had when older entries were retired.';
 	COMMENT ON COLUMN ledger.fund_history.amount IS 'What came in; below 0: what went out.';
 	COMMENT ON COLUMN ledger.fund_history.balance IS 'What was in the fund after it.';
 	COMMENT ON COLUMN ledger.fund_history.cause_kind IS 'What the cause is a row of.';

@@ -41,7 +41,7 @@ AS $function$
 		 $$CASE t.trade_id WHEN 0 THEN 'funding' ELSE 'execution' END$$,
 		 'CASE t.trade_id WHEN 0 THEN t.funding_id ELSE d.execution_id END', 'f.funding_at >= $2'),
 		('entry',
-		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'bust_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin')
+		 $$LEFT JOIN ledger.trade d ON t.kind IN ('realized_pnl', 'bust_pnl', 'trade_fee', 'fee_cut', 'late_funding', 'isolated_margin', 'takeover_result')
 			AND d.book_id = t.book_id AND d.trade_id = t.cause
 		  LEFT JOIN ledger.reset s ON t.kind = 'reset' AND s.book_id = t.book_id AND s.reset_id = t.cause
 		  LEFT JOIN ledger.shortfall_payment y ON t.kind IN ('adl_gain', 'loss_share', 'shortfall_payment')

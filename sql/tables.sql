@@ -552,7 +552,7 @@ BEGIN
 		PRIMARY KEY (book_id, slot, account_id, seq, period)
 	)$table$ || by_period;
 	COMMENT ON TABLE ledger.entry IS
-		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding, bust_pnl and isolated_margin, the funding_id for funding, the settlement_id for settlement and bust_settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal, adjustment, repayment and waiver, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
+		'Every change of a balance, one row per account and leg. cause: the trade_id for realized_pnl, trade_fee, fee_cut, late_funding, bust_pnl, takeover_result and isolated_margin, the funding_id for funding, the settlement_id for settlement and bust_settlement, the reset_id for reset, the exchange_id for exchange, the payment_id for adl_gain, loss_share and shortfall_payment, the journal_id for journal, adjustment, repayment and waiver, the reversal_id for reversal, for fold the seq of the entry in slot 0, else the transfer_id. Written by posting only. Append-only.';
 	COMMENT ON COLUMN ledger.entry.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.entry.slot IS 'The slot of the balance.';
 	COMMENT ON COLUMN ledger.entry.account_id IS 'The account.';

@@ -145,7 +145,7 @@ BEGIN
 			HAVING sum(e.amount) <> 0
 				OR e.kind NOT IN ('deposit', 'withdrawal', 'transfer', 'chargeback', 'correction', 'fee',
 								  'journal', 'adjustment', 'repayment', 'waiver', 'reversal', 'realized_pnl', 'bust_pnl', 'trade_fee', 'fee_cut', 'isolated_margin', 'settlement', 'bust_settlement', 'reset',
-								  'funding', 'late_funding', 'fold', 'exchange', 'adl_gain', 'loss_share', 'shortfall_payment', 'liquidation_fee', 'liquidation_surplus')
+								  'funding', 'late_funding', 'fold', 'exchange', 'adl_gain', 'loss_share', 'shortfall_payment', 'liquidation_fee', 'liquidation_surplus', 'takeover_result')
 			 ORDER BY e.book_id, e.kind, e.cause
 			 LIMIT 1) v;
 

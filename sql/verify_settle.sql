@@ -108,6 +108,28 @@ BEGIN
 			 ORDER BY f.book_id, f.payment_id, f.account_id, f.fault
 			 LIMIT 1) v;
 
+	-- What the liquidity account realised by a trade went to the fund, all of a
+	-- gain, and of a loss no more than it was.
+	RETURN QUERY
+	SELECT 'takeover_results', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n,
+				   format('book %s, trade %s: the liquidity account realised %s, and %s of it went to the fund',
+						  f.book_id, f.trade_id, coalesce(f.realized, 0), coalesce(f.moved, 0)) AS offender
+			  FROM (SELECT e.book_id, e.cause AS trade_id,
+						   sum(e.amount) FILTER (WHERE e.kind = 'realized_pnl' AND a.kind = 'liquidity') AS realized,
+						   -sum(e.amount) FILTER (WHERE e.kind = 'takeover_result' AND a.kind = 'liquidity') AS moved
+					  FROM ledger.entry e
+					  JOIN ledger.account a ON a.book_id = e.book_id AND a.account_id = e.account_id
+					 WHERE e.kind IN ('realized_pnl', 'takeover_result') AND a.kind IN ('liquidity', 'insurance_fund')
+					   AND (check_suspense.book_id IS NULL OR e.book_id = check_suspense.book_id)
+					 GROUP BY e.book_id, e.cause) f
+			  LEFT JOIN ledger.trade t ON t.book_id = f.book_id AND t.trade_id = f.trade_id
+			 WHERE CASE WHEN t.kind IS DISTINCT FROM 'trade' THEN coalesce(f.moved, 0) <> 0
+						WHEN f.realized > 0 THEN f.moved IS DISTINCT FROM f.realized
+						ELSE coalesce(f.moved, 0) > 0 OR coalesce(f.moved, 0) < coalesce(f.realized, 0) END
+			 ORDER BY f.book_id, f.trade_id
+			 LIMIT 1) v;
+
 	-- Each is two trades of kind adl, against what was taken over, at its
 	-- bankruptcy price or, for lack of capacity, at the price of the takeover,
 	-- not more of it than was taken over, and there are no other such trades.  The gain, but of inverse contracts, is computed again.

@@ -42,7 +42,7 @@ const char *
 entry_cause_kind(const char *kind)
 {
 	if (strcmp(kind, "realized_pnl") == 0 || strcmp(kind, "bust_pnl") == 0 || strcmp(kind, "trade_fee") == 0 ||
-		strcmp(kind, "late_funding") == 0)
+		strcmp(kind, "late_funding") == 0 || strcmp(kind, "takeover_result") == 0)
 		return "trade";
 	if (strcmp(kind, "journal") == 0 || strcmp(kind, "adjustment") == 0 ||
 		strcmp(kind, "repayment") == 0 || strcmp(kind, "waiver") == 0)

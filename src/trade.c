@@ -25,6 +25,7 @@
 #include "late_fill.h"
 #include "margin.h"
 #include "posting.h"
+#include "takeover_result.h"
 #include "trade.h"
 #include "trade_policy.h"
 #include "trade_row.h"
@@ -477,6 +478,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 		posting_post(tp->posting, account, change.realized, kind, trade->trade_id, trade->executed_at);
 		posting_post(tp->posting, instrument->clearing, decimal_negate(change.realized), kind,
 					 trade->trade_id, trade->executed_at);
+		if (account->kind == ACCOUNT_LIQUIDITY && strcmp(trade->kind, "trade") == 0)
+			takeover_result_post(tp->posting, account, change.realized, trade->trade_id, trade->executed_at);
 	}
 	if (change.residue != NULL)
 		note_residue(tp, trade->account_id, trade->trade_id, 0, trade->instrument_id, change.residue);
@@ -558,7 +561,7 @@ write_risk(TradePosting *tp)
 static void
 open_traded_system_accounts(TradePosting *tp, TradeRow **trades, int n)
 {
-	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * n);
+	LedgerAccount **gated = palloc(sizeof(LedgerAccount *) * n * 2);
 	int			ngated = 0;
 
 	for (int i = 0; i < n; i++)
@@ -568,8 +571,12 @@ open_traded_system_accounts(TradePosting *tp, TradeRow **trades, int n)
 
 		for (int g = 0; g < ngated && !listed; g++)
 			listed = gated[g] == account;
-		if (!listed)
-			gated[ngated++] = account;
+		if (listed)
+			continue;
+		gated[ngated++] = account;
+		/* for the result; one of each asset, as there is one liquidity account */
+		if (account->kind == ACCOUNT_LIQUIDITY && !wiring_is_writing())
+			gated[ngated++] = posting_system_account(tp->posting, ACCOUNT_INSURANCE_FUND, account->asset_code);
 	}
 	if (ngated > 0)
 		posting_pass_gate(tp->posting, gated, ngated);

@@ -316,6 +316,7 @@ INSERT INTO spoilt (check_name, statement, names) VALUES
 	('shortfall_payments', 'DELETE FROM ledger.shortfall_payment WHERE stage = ''adl''', 'adl_gain'),
 	('shortfall_payments', 'UPDATE ledger.shortfall_payment SET stage = ''receivable'' WHERE stage = ''fund''', 'no stage receivable'),
 	('shortfall_payments', 'UPDATE ledger.account SET owner_id = ''alice'' WHERE account_id = 22', 'who was bankrupt'),
+	('takeover_results', 'UPDATE ledger.entry SET kind = ''takeover_result'' WHERE kind = ''realized_pnl'' AND cause = (SELECT max(t.trade_id) FROM ledger.trade t WHERE t.kind = ''takeover'' AND t.account_id < 0)', 'went to the fund'),
 	('deleveragings', 'UPDATE ledger.deleveraging SET qty = qty + 1', 'expected'),
 	('deleveragings', 'UPDATE ledger.deleveraging SET qty = qty + 9', 'of takeover'),
 	('deleveragings', 'DELETE FROM ledger.deleveraging', 'traded'),
