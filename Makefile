@@ -8,6 +8,7 @@
 #   make bench     the formulas against the same in SQL; POSITIONS, ROUNDS
 #   make bench-ledger  posting against the same in SQL; ACCOUNTS, ROUNDS,
 #                  SECTIONS, and PGLEDGER, the files of a copy of pgledger
+#   make bench-resets  resets against the same rows by set-based SQL
 #   make matrix    test and demo in fresh chroots of three Debian releases
 #   make reference writes doc/reference.md out of the comments in the database
 #   make, make install, make installcheck    as with every extension
@@ -174,7 +175,7 @@ PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
 # Bitcode for the JIT would need clang, and nothing here is worth inlining.
 override with_llvm = no
 
-.PHONY: all demo test fuzz compare bench bench-ledger matrix reference
+.PHONY: all demo test fuzz compare bench bench-ledger bench-resets matrix reference
 all:
 
 # These find or install PostgreSQL themselves, so they come without PGXS.
@@ -190,6 +191,8 @@ bench:
 	@test/sandbox demo bench/run
 bench-ledger:
 	@test/sandbox demo bench/ledger
+bench-resets:
+	@test/sandbox demo psql -X -f bench/resets.sql
 matrix:
 	@test/matrix
 reference:

@@ -931,6 +931,24 @@ BEGIN
 	COMMENT ON COLUMN ledger.unmatched_execution.qty IS 'Sum of their signed quantities.';
 	COMMENT ON COLUMN ledger.unmatched_execution.value IS 'Sum of their signed values.';
 
+	CREATE TABLE IF NOT EXISTS ledger.late_fill (
+		book_id int NOT NULL,
+		trade_id bigint NOT NULL,
+		account_id bigint NOT NULL,
+		instrument_id int NOT NULL,
+		qty numeric NOT NULL CHECK (qty <> 0),
+		price numeric NOT NULL,
+		PRIMARY KEY (book_id, trade_id)
+	);
+	COMMENT ON TABLE ledger.late_fill IS
+		'What trades of this transaction opened of positions that were taken over already: the liquidity account gets it, see ledger.takeover. Empty after commit.';
+	COMMENT ON COLUMN ledger.late_fill.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.late_fill.trade_id IS 'The trade.';
+	COMMENT ON COLUMN ledger.late_fill.account_id IS 'Whose it is.';
+	COMMENT ON COLUMN ledger.late_fill.instrument_id IS 'The instrument.';
+	COMMENT ON COLUMN ledger.late_fill.qty IS 'Contracts, signed as the account holds them.';
+	COMMENT ON COLUMN ledger.late_fill.price IS 'The price of the trade.';
+
 	CREATE TABLE IF NOT EXISTS ledger.added_risk (
 		book_id int NOT NULL,
 		instrument_id int NOT NULL,

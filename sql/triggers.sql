@@ -48,6 +48,11 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_floor';
 COMMENT ON FUNCTION risk.enforce_floor() IS
 	'At commit: settles every account that the transaction took below its floor, as its policy says, or raises 23514.';
 
+CREATE FUNCTION risk.hand_over_fills() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'risk_hand_over_fills';
+COMMENT ON FUNCTION risk.hand_over_fills() IS
+	'At commit, gives to the liquidity account what late fills have opened.';
+
 CREATE FUNCTION risk.enforce_executions() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'risk_enforce_executions';
 COMMENT ON FUNCTION risk.enforce_executions() IS
@@ -343,6 +348,7 @@ AS $function$
 			('margin_setting', 'check_update', 'O', 'AFTER UPDATE|REFERENCING OLD TABLE AS removed NEW TABLE AS inserted FOR EACH STATEMENT', 'check_margin_settings'),
 			('margin_setting', 'check_delete', 'O', 'AFTER DELETE|REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'check_margin_settings'),
 			('balance', 'floor', 'O', 'AFTER INSERT OR UPDATE|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.amount < NEW.floor)', 'enforce_floor'),
+			('late_fill', 'hand_over', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'hand_over_fills'),
 			('unmatched_execution', 'net', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_executions'),
 			('added_risk', 'limits', 'O', 'AFTER INSERT|DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 'enforce_limits'),
 			('account', 'check_change', 'O', 'BEFORE INSERT OR UPDATE|FOR EACH ROW', 'check_account'),
@@ -368,7 +374,7 @@ AS $function$
 		SELECT name, 'written_by_posting', 'O'::"char",
 			   'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE|FOR EACH STATEMENT', 'refuse_write'
 		  FROM unnest(ARRAY['balance', 'position', 'entry', 'settlement', 'reset', 'idempotency',
-							'below_floor', 'unmatched_execution', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
+							'below_floor', 'unmatched_execution', 'late_fill', 'funding_payment', 'added_risk', 'exchange', 'open_hold',
 							'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging',
 							'gainer_hold', 'alert_state']) AS name
 		UNION ALL
@@ -435,7 +441,7 @@ COMMENT ON FUNCTION risk.create_triggers() IS
 REVOKE ALL ON FUNCTION
 	risk.post_trades(), risk.post_transfers(), risk.post_journals(),
 	risk.post_holds(), risk.post_hold_releases(), risk.post_reversals(), risk.open_balances(),
-	risk.enforce_floor(), risk.enforce_executions(), risk.refuse_change(),
+	risk.enforce_floor(), risk.enforce_executions(), risk.hand_over_fills(), risk.refuse_change(),
 	risk.check_order_reserves(), risk.check_margin_settings(), risk.enforce_limits(),
 	risk.refuse_write(), risk.refuse_direct_insert(), risk.check_asset(), risk.check_instrument(),
 	risk.check_account(), risk.follow_account(), risk.create_triggers()

@@ -27,7 +27,7 @@ BEGIN
 	  FROM unnest(ARRAY['relayed_event', 'event_cursor', 'gainer_hold',
 						'account', 'added_risk', 'asset', 'balance', 'below_floor', 'book', 'entry', 'event', 'exchange', 'hold', 'hold_release', 'idempotency', 'instrument', 'journal',
 						'margin_scale', 'margin_setting', 'mark_price', 'open_hold', 'order_reserve', 'policy', 'position', 'reset', 'reversal', 'settlement',
-						'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging', 'alert_state', 'freeze', 'debt', 'instalment', 'repayment', 'waiver', 'bust', 'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'funding', 'funding_payment',
+						'shortfall', 'open_shortfall', 'takeover', 'fund_use', 'shortfall_payment', 'deleveraging', 'alert_state', 'freeze', 'debt', 'instalment', 'repayment', 'waiver', 'bust', 'trade', 'transfer', 'transfer_rule', 'unmatched_execution', 'late_fill', 'funding', 'funding_payment',
 						'seal', 'seal_range', 'checkpoint', 'checkpoint_balance', 'checkpoint_position', 'checkpoint_cause']) AS t(name)
 	 WHERE to_regclass(format('ledger.%I', t.name)) IS NULL;
 	IF missing IS NOT NULL THEN

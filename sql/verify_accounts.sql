@@ -71,6 +71,14 @@ BEGIN
 			 LIMIT 1) v;
 
 	RETURN QUERY
+	SELECT 'late_fill', coalesce(max(v.n), 0), max(v.offender)
+	  FROM (SELECT count(*) OVER () AS n, format('book %s, trade %s: left over', f.book_id, f.trade_id) AS offender
+			  FROM ledger.late_fill f
+			 WHERE check_accounts.book_id IS NULL OR f.book_id = check_accounts.book_id
+			 ORDER BY f.book_id, f.trade_id
+			 LIMIT 1) v;
+
+	RETURN QUERY
 	SELECT 'added_risk', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
 				   format('book %s, account %s, instrument %s: left over', r.book_id, r.account_id, r.instrument_id) AS offender

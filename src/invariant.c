@@ -12,6 +12,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 
+#include "late_fill.h"
 #include "limits.h"
 #include "trigger_rows.h"
 #include "waterfall.h"
@@ -42,6 +43,7 @@ settle(Wiring *wiring, int32 book_id)
 	{
 		/* first what trades may not do: nobody pays for one that is refused */
 		limits_judge(wiring, book_id);
+		late_fills_hand_over(wiring, book_id);
 		waterfall_settle(wiring, book_id);
 	}
 	PG_FINALLY();

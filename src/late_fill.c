@@ -7,23 +7,53 @@
  * it does not turn the position over: what is beyond it goes to the liquidity
  * account, at the price of the fill, so that the trader neither gains nor loses
  * by it.  Likewise all that a fill of the order of a liquidation would open.
+ *
+ * The liquidity account is behind the gate, and nothing else is locked after
+ * that: so the part is noted with its trade, and handed over when the
+ * transaction commits, before anybody pays for the account.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "late_fill.h"
 #include "takeover.h"
+#include "trigger_rows.h"
+
+PG_FUNCTION_INFO_V1(risk_hand_over_fills);
 
 /* What was taken over lately; no transaction runs for a day. */
 static const LedgerStatement read_taken = {
 	"SELECT t.qty, t.posted_at >= $4, t.xmin FROM {takeover} t"
 	" WHERE t.book_id = $1 AND t.account_id = $2 AND t.instrument_id = $3"
-	"  AND t.posted_at >= least($4, clock_timestamp() - interval '1 day')",
+	"  AND t.posted_at >= least($4, clock_timestamp() - interval '1 day')"
+	" UNION ALL SELECT f.qty, false, f.xmin FROM {late_fill} f"
+	" WHERE f.book_id = $1 AND f.account_id = $2 AND f.instrument_id = $3",
 	4, {INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID}
+};
+
+static const LedgerStatement insert_late_fills = {
+	"INSERT INTO {late_fill} (book_id, trade_id, account_id, instrument_id, qty, price)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5, $6)",
+	6, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
+};
+
+/* As much of them, first come, first served, as the account holds still. */
+static const LedgerStatement take_late_fills = {
+	"WITH taken AS (DELETE FROM {late_fill} f WHERE f.book_id = $1 RETURNING f.*)"
+	" SELECT s.account_id, s.instrument_id, trim_scale(s.part), s.price, i.settle_asset"
+	" FROM (SELECT t.*, sign(t.qty) * least(abs(t.qty), sign(t.qty) * p.qty"
+	"   - abs(sum(t.qty) OVER (PARTITION BY t.account_id, t.instrument_id ORDER BY t.trade_id) - t.qty)) AS part"
+	"  FROM taken t JOIN {position} p"
+	"   ON p.book_id = $1 AND p.account_id = t.account_id AND p.instrument_id = t.instrument_id) AS s"
+	" JOIN {instrument} i ON i.instrument_id = s.instrument_id"
+	" WHERE s.part * sign(s.qty) > 0 ORDER BY s.trade_id",
+	1, {INT4OID}
 };
 
 static const LedgerStatement find_foreign = {
@@ -87,7 +117,7 @@ opened_by(const Fill *fill)
  * already, which is of the sign of the part.
  */
 static Numeric
-closed_before(Wiring *wiring, int32 book_id, List *takeovers, const Fill *fill, Numeric opened)
+closed_before(Wiring *wiring, int32 book_id, List *late_fills, const Fill *fill, Numeric opened)
 {
 	Datum		values[4] = {
 		Int32GetDatum(book_id), Int64GetDatum(fill->account->account_id), Int32GetDatum(fill->instrument_id),
@@ -110,12 +140,12 @@ closed_before(Wiring *wiring, int32 book_id, List *takeovers, const Fill *fill, 
 									XidInMVCCSnapshot(xid, GetActiveSnapshot())))
 			taken = decimal_add(taken, qty);
 	}
-	foreach(lc, takeovers)
+	foreach(lc, late_fills)
 	{
-		Takeover   *takeover = lfirst(lc);
+		LateFill   *late_fill = lfirst(lc);
 
-		if (takeover->account_id == fill->account->account_id && takeover->instrument_id == fill->instrument_id)
-			taken = decimal_add(taken, takeover->qty);
+		if (late_fill->account_id == fill->account->account_id && late_fill->instrument_id == fill->instrument_id)
+			taken = decimal_add(taken, late_fill->qty);
 	}
 	if (decimal_sign(taken) != -decimal_sign(opened))
 		return decimal_from_int64(0);
@@ -125,15 +155,15 @@ closed_before(Wiring *wiring, int32 book_id, List *takeovers, const Fill *fill, 
 
 /*
  * late_fill_note
- *		Note in takeovers what of a fill is for the liquidity account.  Whether
+ *		Note in late_fills what of a fill is for the liquidity account.  Whether
  *		that is all that it opens, so that it adds no risk to the trader.
  */
 bool
-late_fill_note(Wiring *wiring, int32 book_id, List **takeovers, const Fill *fill)
+late_fill_note(Wiring *wiring, int32 book_id, List **late_fills, const Fill *fill)
 {
 	Numeric		opened;
 	Numeric		excess;
-	Takeover   *takeover;
+	LateFill   *late_fill;
 
 	if (fill->account->kind != ACCOUNT_TRADER)
 		return false;
@@ -143,39 +173,90 @@ late_fill_note(Wiring *wiring, int32 book_id, List **takeovers, const Fill *fill
 	if (fill->liquidation_id != 0)
 		excess = opened;
 	else if (strcmp(fill->kind, "trade") == 0 || strcmp(fill->kind, "liquidation") == 0)
-		excess = closed_before(wiring, book_id, *takeovers, fill, opened);
+		excess = closed_before(wiring, book_id, *late_fills, fill, opened);
 	else
 		return false;
 	if (decimal_sign(excess) == 0)
 		return false;
-	takeover = palloc0(sizeof(Takeover));
-	takeover->account_id = fill->account->account_id;
-	takeover->instrument_id = fill->instrument_id;
-	takeover->qty = excess;
-	takeover->price = fill->price;
-	*takeovers = lappend(*takeovers, takeover);
+	late_fill = palloc(sizeof(LateFill));
+	*late_fill = (LateFill) {fill->trade_id, fill->account->account_id, fill->instrument_id, excess, fill->price};
+	*late_fills = lappend(*late_fills, late_fill);
 	return decimal_compare(excess, opened) == 0;
 }
 
-/* late_fill_write: the takeovers, when the fills are posted */
+/* late_fills_write: note them until the transaction commits */
 void
-late_fill_write(Wiring *wiring, int32 book_id, Posting *posting, List *takeovers)
+late_fills_write(Wiring *wiring, int32 book_id, List *late_fills)
 {
-	Takeover   *rows = palloc(sizeof(Takeover) * Max(list_length(takeovers), 1));
-	int			n = 0;
+	int			n = list_length(late_fills);
+	Datum	   *columns[5];
+	Datum		values[6] = {Int32GetDatum(book_id)};
+	static const Oid types[5] = {INT8OID, INT8OID, INT4OID, NUMERICOID, NUMERICOID};
+	int			i = 0;
 	ListCell   *lc;
 
-	if (takeovers == NIL)
+	if (n == 0)
 		return;
-	foreach(lc, takeovers)
+	for (int c = 0; c < 5; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	foreach(lc, late_fills)
 	{
-		rows[n] = *(Takeover *) lfirst(lc);
-		rows[n].liquidity_account =
-			posting_system_account(posting, ACCOUNT_LIQUIDITY,
-								   posting_account(posting, rows[n].account_id)->asset_code)->account_id;
-		n++;
+		LateFill   *late_fill = lfirst(lc);
+
+		columns[0][i] = Int64GetDatum(late_fill->trade_id);
+		columns[1][i] = Int64GetDatum(late_fill->account_id);
+		columns[2][i] = Int32GetDatum(late_fill->instrument_id);
+		columns[3][i] = NumericGetDatum(late_fill->qty);
+		columns[4][i++] = NumericGetDatum(late_fill->price);
 	}
-	takeover_trade(wiring, book_id, rows, n);
-	takeover_judge_capacity(wiring, book_id, rows, n);
-	takeover_record(wiring, book_id, rows, n);
+	for (int c = 0; c < 5; c++)
+		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
+	wiring_write(wiring, &insert_late_fills, values);
+}
+
+/* late_fills_hand_over: those of a book that are noted; the accounts are locked */
+void
+late_fills_hand_over(Wiring *wiring, int32 book_id)
+{
+	Posting    *posting;
+	Datum		values[1] = {Int32GetDatum(book_id)};
+	Takeover   *takeovers;
+	int			n;
+
+	wiring_write(wiring, &take_late_fills, values);
+	n = SPI_processed;
+	if (n == 0)
+		return;
+	takeovers = palloc0(sizeof(Takeover) * n);
+	posting = posting_begin(wiring, book_id);
+	for (int row = 0; row < n; row++)
+	{
+		takeovers[row].account_id = result_int64(row, 1);
+		takeovers[row].instrument_id = result_int32(row, 2);
+		takeovers[row].qty = result_numeric(row, 3);
+		takeovers[row].price = result_numeric(row, 4);
+		takeovers[row].asset_code = result_text(row, 5);
+	}
+	for (int i = 0; i < n; i++)
+		takeovers[i].liquidity_account =
+			posting_system_account(posting, ACCOUNT_LIQUIDITY, takeovers[i].asset_code)->account_id;
+	takeover_trade(wiring, book_id, takeovers, n);
+	takeover_judge_capacity(wiring, book_id, takeovers, n);
+	takeover_record(wiring, book_id, takeovers, n);
+}
+
+/*
+ * risk.hand_over_fills()
+ *		Deferred constraint trigger on late_fill, FOR EACH ROW.  The first event
+ *		of a transaction hands over all; the others find nothing left.
+ */
+Datum
+risk_hand_over_fills(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = row_trigger(fcinfo, "risk.hand_over_fills");
+	Wiring	   *wiring = wiring_enter(trigger->tg_relation, LEDGER_LATE_FILL);
+
+	late_fills_hand_over(wiring, DatumGetInt32(row_column(trigger, "book_id")));
+	wiring_leave(wiring);
+	return PointerGetDatum(NULL);
 }

@@ -11,6 +11,7 @@
 /* A trade, and what it makes of its position. */
 typedef struct Fill
 {
+	int64		trade_id;
 	const LedgerAccount *account;
 	const char *kind;
 	int64		liquidation_id;	/* whose order it fills; 0: none */
@@ -22,8 +23,19 @@ typedef struct Fill
 	Numeric		price;
 } Fill;
 
+/* The part of it that is for the liquidity account. */
+typedef struct LateFill
+{
+	int64		trade_id;
+	int64		account_id;
+	int32		instrument_id;
+	Numeric		qty;			/* signed, as the account holds it */
+	Numeric		price;
+} LateFill;
+
 extern void liquidation_fills_check(Wiring *wiring, int32 book_id, TradeRow **trades, int n);
-extern bool late_fill_note(Wiring *wiring, int32 book_id, List **takeovers, const Fill *fill);
-extern void late_fill_write(Wiring *wiring, int32 book_id, Posting *posting, List *takeovers);
+extern bool late_fill_note(Wiring *wiring, int32 book_id, List **late_fills, const Fill *fill);
+extern void late_fills_write(Wiring *wiring, int32 book_id, List *late_fills);
+extern void late_fills_hand_over(Wiring *wiring, int32 book_id);
 
 #endif							/* RISK_LATE_FILL_H */

@@ -86,7 +86,7 @@ typedef struct TradePosting
 	int			nresidues;
 	FundingPayments payments;	/* of late trades */
 	List	   *policies;		/* see trade_policy() */
-	List	   *late_fills;		/* of Takeover */
+	List	   *late_fills;		/* of LateFill */
 	TrialPosition trial_position;	/* of a trial, which has no other */
 } TradePosting;
 
@@ -431,7 +431,7 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	adds_risk = change.adds_risk &&
 		!late_fill_note(tp->wiring, tp->book_id, &tp->late_fills,
-						&(Fill) {account, trade->kind, trade->liquidation_id, trade->instrument_id, trade->executed_at, position->was_taken_over,
+						&(Fill) {trade->trade_id, account, trade->kind, trade->liquidation_id, trade->instrument_id, trade->executed_at, position->was_taken_over,
 						position->qty, change.qty, trade->price});
 	if (adds_risk)
 		isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
@@ -672,7 +672,7 @@ post_trades_of_book(Wiring *wiring, int32 book_id, void **rows, int n)
 	 */
 	executions_write(wiring, book_id, tp.executions);
 	write_risk(&tp);
-	late_fill_write(wiring, book_id, tp.posting, tp.late_fills);
+	late_fills_write(wiring, book_id, tp.late_fills);
 }
 
 /*

@@ -55,7 +55,8 @@ static const char *const part_names[LEDGER_TABLES] = {
 	"fund_use",
 	"gainer_watch", "gainer_hold",
 	"alert_state",
-	"liquidation"
+	"liquidation",
+	"late_fill"
 };
 
 /* A ledger, and its prepared statements for as long as its tables keep their names. */

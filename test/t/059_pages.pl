@@ -14,7 +14,9 @@ local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;
 local $ENV{PGDATABASE} = 'postgres';
 
-foreach my $page (glob 'doc/policies/*.md')
+my @pages = glob 'doc/policies/*.md';
+cmp_ok(scalar @pages, '>', 5, 'a page for each policy that is shipped');
+foreach my $page (@pages)
 {
 	my ($said, $stderr);
 	my $result = IPC::Run::run([ $^X, 'test/pages', $page ], '>', \$said, '2>', \$stderr);
