@@ -9,6 +9,7 @@
 #   make bench-ledger  posting against the same in SQL; ACCOUNTS, ROUNDS,
 #                  SECTIONS, and PGLEDGER, the files of a copy of pgledger
 #   make bench-resets  resets against the same rows by set-based SQL
+#   make bench-sweep   ticks against looking at everybody; ACCOUNTS, ROUNDS
 #   make matrix    test and demo in fresh chroots of three Debian releases
 #   make reference writes doc/reference.md out of the comments in the database
 #   make, make install, make installcheck    as with every extension
@@ -175,7 +176,7 @@ PG_CFLAGS = -Wall -Wextra $(if $(WERROR),-Werror)
 # Bitcode for the JIT would need clang, and nothing here is worth inlining.
 override with_llvm = no
 
-.PHONY: all demo test fuzz compare bench bench-ledger bench-resets matrix reference
+.PHONY: all demo test fuzz compare bench bench-ledger bench-resets bench-sweep matrix reference
 all:
 
 # These find or install PostgreSQL themselves, so they come without PGXS.
@@ -191,6 +192,8 @@ bench:
 	@test/sandbox demo bench/run
 bench-ledger:
 	@test/sandbox demo bench/ledger
+bench-sweep:
+	@test/sandbox demo bench/sweep
 bench-resets:
 	@test/sandbox demo psql -X -f bench/resets.sql
 matrix:

@@ -61,7 +61,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.liquidation.equity_before IS 'Equity at the beginning.';
 	COMMENT ON COLUMN ledger.liquidation.requirement_before IS 'Requirement at the beginning.';
 	COMMENT ON COLUMN ledger.liquidation.level_before IS 'Margin level at the beginning, in percent.';
-	COMMENT ON COLUMN ledger.liquidation.equity_after IS 'Equity in the end, before others pay for a shortfall.';
+	COMMENT ON COLUMN ledger.liquidation.equity_after IS 'Equity in the end, before others pay for a shortfall; while an order is out, when it was placed.';
 	COMMENT ON COLUMN ledger.liquidation.requirement_after IS 'Requirement in the end.';
 	COMMENT ON COLUMN ledger.liquidation.level_after IS 'Margin level in the end, in percent; NULL: no position is left.';
 	COMMENT ON COLUMN ledger.liquidation.steps IS 'How many rows it has in ledger.liquidation_step; its orders are apart, in ledger.liquidation_order.';
@@ -248,7 +248,8 @@ DECLARE
 	sums record;
 	rest numeric;
 	left_over numeric := 0;
-	level numeric;
+	level_before numeric;
+	is_step boolean := false;		-- one is done, and not written yet
 	ended text;
 	last_takeover bigint;
 	maintenances jsonb;
@@ -295,13 +296,15 @@ BEGIN
 				VALUES (liquidate.book_id, liquidate.account_id, 'cancel_orders',
 						jsonb_build_object('liquidation_id', number, 'orders', orders));
 			END IF;
-		ELSE
-			-- the level after the step, which is the one before the next
-			UPDATE ledger.liquidation l SET level_after = state.level, equity_after = state.equity, requirement_after = state.requirement, steps = n
-			 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
+		ELSIF is_step THEN
+			-- the level after a step is the one before the next
+			INSERT INTO ledger.liquidation_step (book_id, liquidation_id, step, instrument_id, execution_id, qty_before, qty, price, mark_price,
+				bankruptcy_price, maintenance_before, maintenance_after, fee_owed, fee, level_before, level_after)
+			VALUES (liquidate.book_id, number, n, held.instrument_id, execution, held.qty, part, trim_scale(price), held.mark_price,
+				held.bankruptcy_price, trim_scale(held.maintenance_margin), trim_scale(maintenance), owed, fee, level_before, state.level);
+			is_step := false;
 		END IF;
 		EXIT WHEN NOT state.has_position OR NOT started AND state.equity * 100 > state.requirement * rules.stop_level;
-
 		started := false;
 
 		-- Without equity there are no steps: all is taken over at once, so that
@@ -349,6 +352,8 @@ BEGIN
 		price := CASE WHEN rules.execution <> 'mark' AND rules.surplus_to = 'fund' AND state.equity > 0 THEN order_price END;
 		IF rules.execution = 'order' AND by_order AND state.equity > 0 THEN
 			PERFORM risk.place_liquidation_order(liquidate.book_id, number, held.instrument_id, part, order_price, state.level);
+			UPDATE ledger.liquidation l SET steps = n, equity_after = state.equity, requirement_after = state.requirement, level_after = state.level
+			 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
 			RETURN number;
 		END IF;
 		n := n + 1;
@@ -360,26 +365,26 @@ BEGIN
 									trim_scale(price), held.bankruptcy_price, held.mark_price);
 
 		-- what it frees, what it costs, and what can be charged at once
-		SELECT coalesce(sum(v.maintenance_margin), 0) INTO maintenance
-		  FROM ledger.position_value v
-		 WHERE v.book_id = liquidate.book_id AND v.account_id = liquidate.account_id AND v.instrument_id = held.instrument_id;
+		maintenance := 0;
+		IF part <> held.qty THEN
+			SELECT v.maintenance_margin INTO STRICT maintenance
+			  FROM ledger.position_value v
+			 WHERE v.book_id = liquidate.book_id AND v.account_id = liquidate.account_id AND v.instrument_id = held.instrument_id;
+		END IF;
 		owed := CASE WHEN at_mark AND state.equity > 0
 					 THEN round(ceil(held.notional * abs(part) / abs(held.qty) * held.liquidation_fee_rate / rules.unit) * rules.unit, rules.scale)
 					 ELSE 0 END;
-		SELECT greatest(least(owed, trunc((held.maintenance_margin - maintenance) / 2, rules.scale), trunc(r.equity, rules.scale)), 0) INTO fee
-		  FROM ledger.account_risk r
-		 WHERE r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
-		PERFORM risk.charge_liquidation_fee(liquidate.book_id, number, fee);
-
-		SELECT coalesce(r.group_level, r.margin_level) INTO level
-		  FROM ledger.account_risk r
-		 WHERE r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
-		INSERT INTO ledger.liquidation_step (book_id, liquidation_id, step, instrument_id, execution_id, qty_before, qty, price, mark_price,
-			bankruptcy_price, maintenance_before, maintenance_after, fee_owed, fee, level_before, level_after)
-		VALUES (liquidate.book_id, number, n, held.instrument_id, execution, held.qty, part, trim_scale(price), held.mark_price,
-			held.bankruptcy_price, trim_scale(held.maintenance_margin), trim_scale(maintenance), owed, fee, state.level, level);
-		UPDATE ledger.liquidation l SET fee_owed = l.fee_owed + owed
-		 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
+		fee := 0;
+		IF owed > 0 THEN
+			SELECT greatest(least(owed, trunc((held.maintenance_margin - maintenance) / 2, rules.scale), trunc(r.equity, rules.scale)), 0) INTO fee
+			  FROM ledger.account_risk r
+			 WHERE r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
+			PERFORM risk.charge_liquidation_fee(liquidate.book_id, number, fee);
+			UPDATE ledger.liquidation l SET fee_owed = l.fee_owed + owed
+			 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
+		END IF;
+		level_before := state.level;
+		is_step := true;
 	END LOOP;
 
 	-- The rest of the fee comes out of what is left above the requirement,
@@ -400,17 +405,25 @@ BEGIN
 		END IF;
 	END IF;
 
+	IF rest > 0 OR left_over > 0 THEN
+		SELECT coalesce(r.group_equity, r.equity) AS equity, coalesce(r.group_requirement, r.liquidation_requirement) AS requirement,
+			   coalesce(r.group_level, r.margin_level) AS level
+		  INTO state.equity, state.requirement, state.level
+		  FROM ledger.account_risk r
+		 WHERE r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
+	END IF;
 	UPDATE ledger.liquidation l
-	   SET ended_at = clock_timestamp(), outcome = ended, steps = n, surplus = l.surplus + left_over, cancelled_orders = l.cancelled_orders + coalesce(jsonb_array_length(orders), 0),
-		   equity_after = CASE WHEN insolvent THEN state.equity ELSE coalesce(r.group_equity, r.equity) END, requirement_after = coalesce(r.group_requirement, r.liquidation_requirement),
-		   level_after = coalesce(r.group_level, r.margin_level)
-	  FROM ledger.account_risk r
-	 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number
-	   AND r.book_id = liquidate.book_id AND r.account_id = liquidate.account_id;
-	UPDATE ledger.account a SET status = l.status_before
-	  FROM ledger.liquidation l
-	 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number
-	   AND a.book_id = liquidate.book_id AND a.account_id = liquidate.account_id AND a.status = 'liquidating';
+	   SET ended_at = clock_timestamp(), outcome = ended, steps = n, surplus = l.surplus + left_over,
+		   cancelled_orders = l.cancelled_orders + coalesce(jsonb_array_length(orders), 0),
+		   equity_after = state.equity,
+		   requirement_after = CASE WHEN insolvent THEN 0 ELSE state.requirement END,
+		   level_after = CASE WHEN NOT insolvent THEN state.level END
+	 WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number;
+	IF rules.status = 'liquidating' THEN
+		UPDATE ledger.account a SET status = (SELECT l.status_before FROM ledger.liquidation l
+											   WHERE l.book_id = liquidate.book_id AND l.liquidation_id = number)
+		 WHERE a.book_id = liquidate.book_id AND a.account_id = liquidate.account_id;
+	END IF;
 	INSERT INTO ledger.event (book_id, account_id, kind, payload)
 	SELECT l.book_id, l.account_id, 'liquidation',
 		   jsonb_build_object('liquidation_id', l.liquidation_id, 'outcome', l.outcome, 'steps', l.steps, 'fee', l.fee_to_fund + l.fee_to_liquidator + l.fee_to_venue,

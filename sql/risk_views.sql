@@ -440,7 +440,8 @@ AS $function$ SELECT $view$
 			   max(m.cap) FILTER (WHERE m.asset_code = r.asset_code) AS cap,
 			   max(m.scale) FILTER (WHERE m.asset_code = r.asset_code) AS scale
 		  FROM {margin_group} m
-		 WHERE m.book_id = r.book_id AND m.owner_id = r.owner_id
+		 -- in here as well, so that nothing is read of a group for who is in none
+		 WHERE r.in_group AND m.book_id = r.book_id AND m.owner_id = r.owner_id
 		OFFSET 0) g ON r.in_group
 	 CROSS JOIN LATERAL (
 		SELECT r.balance + r.unrealized_pnl - r.overdue_debt + r.pending_deposits AS equity,

@@ -155,16 +155,18 @@ COMMENT ON FUNCTION risk.cancel_stop_order(bigint, text, int) IS
 	'Takes back a stop order that is open. Errors: 23503 for an unknown order, 55000 for one that went out or was cancelled.';
 
 CREATE FUNCTION risk.has_due_stop_order(book_id int, account_ids bigint[]) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
-	SELECT EXISTS (
+BEGIN
+	RETURN EXISTS (
 		SELECT FROM ledger.stop_order s
 		  JOIN ledger.mark_price m ON m.instrument_id = s.instrument_id
 		  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id AND i.state IN ('open', 'close_only')
 		 WHERE s.book_id = $1 AND s.account_id = ANY ($2) AND s.state = 'open'
 		   AND CASE s.triggers WHEN 'at_or_below' THEN s.trigger_price >= m.price ELSE s.trigger_price <= m.price END
-		   AND (m.observed_at < clock_timestamp() - i.max_mark_age) IS NOT TRUE)
+		   AND (m.observed_at < clock_timestamp() - i.max_mark_age) IS NOT TRUE);
+END
 $function$;
 COMMENT ON FUNCTION risk.has_due_stop_order(int, bigint[]) IS
 	'Whether one of these accounts has an open stop order that the mark of the moment has reached, so that risk.trigger_stop_orders() would send it out. Such an account is not liquidated before that.';

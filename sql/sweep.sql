@@ -64,7 +64,8 @@ COMMENT ON FUNCTION risk.reband_accounts(int, bigint[], boolean) IS
 	'Reckons the triggers of these accounts anew and returns how many accounts it were. With wait it waits for those that another transaction has locked, without it leaves them out.';
 
 -- Statements over views look dear to the planner and touch few rows: compiling
--- them would take longer than running them, so jit is off in what follows.
+-- them would take longer than running them, and so would planning them again
+-- for each account.  So jit is off in what follows, and plans are generic.
 
 CREATE FUNCTION risk.reband(max_accounts int DEFAULT 1000) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
@@ -116,9 +117,13 @@ COMMENT ON FUNCTION risk.reband(int) IS
 
 CREATE FUNCTION risk.due_accounts(instrument_id int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint)
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $function$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT DISTINCT d.book_id, d.account_id
 	  FROM ledger.instrument i
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = i.instrument_id
@@ -130,7 +135,8 @@ AS $function$
 		SELECT p.book_id, p.account_id FROM ledger.position p
 		 WHERE p.instrument_id = i.instrument_id AND p.qty < 0
 		   AND p.trigger_price IS NOT NULL AND p.trigger_price <= coalesce(m.price, 0)) d
-	 WHERE $1 IS NULL OR i.instrument_id = $1
+	 WHERE i.instrument_id = ANY (CASE WHEN $1 IS NULL THEN (SELECT array_agg(a.instrument_id) FROM ledger.instrument a) ELSE ARRAY[$1] END);
+END
 $function$;
 COMMENT ON FUNCTION risk.due_accounts(int) IS
 	'The accounts whose mark in an instrument, or in any, has reached the trigger of their position: no other can be liquidated, but not all of these can. Asks for the mark as it is, not for where it moved.';
@@ -141,6 +147,7 @@ CREATE FUNCTION risk.sweep_account(book_id int, account_id bigint)
 RETURNS TABLE (result text, liquidation_id bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
 #variable_conflict use_column
@@ -220,9 +227,14 @@ COMMENT ON FUNCTION risk.sweep_account(int, bigint) IS
 
 CREATE FUNCTION risk.sweep_order(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, liquidatable boolean)
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET jit = off
 AS $function$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
 	  FROM (SELECT d.book_id, d.account_id FROM risk.due_accounts($1) d
 			 WHERE NOT EXISTS (SELECT FROM ledger.liquidation_order o
@@ -236,7 +248,8 @@ AS $function$
 		OFFSET 0) r ON true
 	 WHERE d.account_id > 0
 	 ORDER BY coalesce(r.liquidatable, false) DESC, d.book_id, r.level, r.maintenance_margin DESC, d.account_id
-	 LIMIT $2
+	 LIMIT $2;
+END
 $function$;
 COMMENT ON FUNCTION risk.sweep_order(int, int) IS
 	'The accounts of risk.due_accounts(), and those whose liquidation has an order out that is to end, in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
@@ -245,6 +258,7 @@ CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFA
 RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
 #variable_conflict use_column
