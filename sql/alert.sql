@@ -72,6 +72,7 @@ CREATE FUNCTION risk.alert_account(book_id int, account_id bigint)
 RETURNS TABLE (result text, level numeric, margin_level numeric)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $function$
@@ -167,6 +168,7 @@ CREATE FUNCTION risk.alert(instrument_id int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, result text, level numeric, margin_level numeric)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
 #variable_conflict use_column
