@@ -9,7 +9,8 @@
 #   make bench-ledger  posting against the same in SQL; ACCOUNTS, ROUNDS,
 #                  SECTIONS, and PGLEDGER, the files of a copy of pgledger
 #   make bench-resets  resets against the same rows by set-based SQL
-#   make bench-sweep   ticks against looking at everybody; ACCOUNTS, ROUNDS
+#   make bench-sweep   ticks against looking at everybody, what triggers cost;
+#                  ACCOUNTS, ROUNDS, SECTIONS
 #   make matrix    test and demo in fresh chroots of three Debian releases
 #   make reference writes doc/reference.md out of the comments in the database
 #   make, make install, make installcheck    as with every extension
