@@ -25,7 +25,7 @@ INSERT INTO topic VALUES
  '{check_order,account_after,try_trade,try_limits}'),
 (3, 'Volatility', 'Maintenance rates that follow the volatility of the mark price.',
  '{realized_volatility,update_volatility,volatility_scale,scaled_rate}'),
-(4, 'Prices', 'The mark price decides.', '{set_mark_prices,settle_instrument,close_instrument,is_price,mark_price_skew,judge_tick,confirm_held_ticks,place_stop_order,cancel_stop_order,trigger_stop_orders,has_due_stop_order,band_tick,tick_is_held,tell_of_tick}'),
+(4, 'Prices', 'The mark price decides.', '{set_mark_prices,settle_instrument,close_instrument,is_price,mark_price_skew,judge_tick,confirm_held_ticks,place_stop_order,cancel_stop_order,send_stop_orders,trigger_stop_orders,has_due_stop_order,band_tick,tick_is_held,tell_of_tick}'),
 (4.5, 'The sweep and liquidations', 'The sweep finds the accounts that the marks make due by the triggers of their positions, and liquidates those that it must, in steps.', '{sweep,sweep_account,close_insolvent,sweep_order,due_accounts,next_step,reband,reband_accounts,liquidate,take_part,charge_liquidation,charge_liquidation_fee,note_margin_change,create_sweep_tables,create_liquidation_tables,create_liquidation_order_tables,filled_of_order,order_verdict,due_liquidation_orders,place_liquidation_order,continue_liquidation,create_liquidation_terms_view}'),
 (4.6, 'Alerts', 'Traders are warned when the margin level falls to a level of their policy, once until it has recovered. Found by prices that postings keep, as liquidations are.', '{alert,alert_account,due_alerts,note_alert,create_alert_tables}'),
 (5, 'Money', 'Amounts are in the asset of the account. One with more digits than the asset has is refused, never rounded.',

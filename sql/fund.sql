@@ -116,7 +116,7 @@ BEGIN
 	COMMENT ON COLUMN ledger.fund_history.account_id IS 'The fund''s account.';
 	COMMENT ON COLUMN ledger.fund_history.asset_code IS 'The asset.';
 	COMMENT ON COLUMN ledger.fund_history.posted_at IS 'When it was posted.';
-	COMMENT ON COLUMN ledger.fund_history.kind IS 'The kind of the entry: reset (it paid for a balance below its floor), shortfall_payment (the same after the commit), deposit, withdrawal, transfer, fee, trade_fee (its part of the fee of a trade), takeover_result (what the liquidity account gained or lost by a trade), repayment (of a debt) and so on. opening: what it had when older entries were retired.';
+	COMMENT ON COLUMN ledger.fund_history.kind IS 'The kind of the entry: reset (it paid for a balance below its floor), shortfall_payment (the same after the commit), deposit, withdrawal, transfer, fee, trade_fee (its part of the fee of a trade), takeover_result (what the liquidity account gained by a trade), repayment (of a debt) and so on. opening: what it had when older entries were retired.';
 	COMMENT ON COLUMN ledger.fund_history.amount IS 'What came in; below 0: what went out.';
 	COMMENT ON COLUMN ledger.fund_history.balance IS 'What was in the fund after it.';
 	COMMENT ON COLUMN ledger.fund_history.cause_kind IS 'What the cause is a row of.';

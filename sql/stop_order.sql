@@ -171,56 +171,11 @@ $function$;
 COMMENT ON FUNCTION risk.has_due_stop_order(int, bigint[]) IS
 	'Whether one of these accounts has an open stop order that the mark of the moment has reached, so that risk.trigger_stop_orders() would send it out. Such an account is not liquidated before that.';
 
--- In one transaction, and deadlock-free as a posting of one statement: orders
--- that another session is at are left to it, the accounts are locked in order,
--- and what is executed is one INSERT.
-CREATE FUNCTION risk.trigger_stop_orders(instrument_id int DEFAULT NULL, max_orders int DEFAULT NULL)
-RETURNS TABLE (book_id int, stop_id bigint, account_id bigint, result text, closed_qty numeric, mark_price numeric)
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION risk.send_stop_orders(book_ids int[], stop_ids bigint[]) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
-#variable_conflict use_column
-DECLARE
-	due_books int[];
-	due_stops bigint[];
-	out_books int[];
-	out_stops bigint[];
 BEGIN
-	-- by instrument, so that each is a range of the index
-	SELECT array_agg(d.book_id), array_agg(d.stop_id) INTO due_books, due_stops
-	  FROM (SELECT s.book_id, s.stop_id
-			  FROM ledger.mark_price m
-			  JOIN ledger.instrument i ON i.instrument_id = m.instrument_id AND i.state IN ('open', 'close_only')
-			 CROSS JOIN LATERAL (
-				SELECT s.book_id, s.stop_id FROM ledger.stop_order s
-				 WHERE s.instrument_id = m.instrument_id AND s.state = 'open'
-				   AND s.triggers = 'at_or_below' AND s.trigger_price >= m.price
-				UNION ALL
-				SELECT s.book_id, s.stop_id FROM ledger.stop_order s
-				 WHERE s.instrument_id = m.instrument_id AND s.state = 'open'
-				   AND s.triggers = 'at_or_above' AND s.trigger_price <= m.price) s
-			 WHERE (trigger_stop_orders.instrument_id IS NULL OR m.instrument_id = trigger_stop_orders.instrument_id)
-			   AND (m.observed_at < clock_timestamp() - i.max_mark_age) IS NOT TRUE
-			 ORDER BY s.stop_id
-			 LIMIT max_orders) d;
-	IF due_stops IS NULL THEN
-		RETURN;
-	END IF;
-	SELECT array_agg(s.book_id), array_agg(s.stop_id) INTO out_books, out_stops
-	  FROM (SELECT s.book_id, s.stop_id FROM ledger.stop_order s
-			 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(due_books, due_stops)) AND s.state = 'open'
-			 ORDER BY s.book_id, s.stop_id FOR UPDATE SKIP LOCKED) s;
-	IF out_stops IS NULL THEN
-		RETURN;
-	END IF;
-	-- positions hold still behind these
-	PERFORM FROM ledger.balance b
-	 WHERE b.slot = 0
-	   AND (b.book_id, b.account_id) IN (SELECT s.book_id, s.account_id FROM ledger.stop_order s
-										  WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops)))
-	 ORDER BY b.book_id, b.account_id
-	   FOR NO KEY UPDATE;
-
 	-- Of a group the first by number goes out.  An account's orders in one
 	-- instrument close its position in the order of their numbers: each gets
 	-- what those before it have left.
@@ -236,7 +191,7 @@ BEGIN
 		  JOIN ledger.account a ON a.book_id = s.book_id AND a.account_id = s.account_id
 		  JOIN ledger.mark_price m ON m.instrument_id = s.instrument_id
 		  LEFT JOIN ledger.position p ON p.book_id = s.book_id AND p.account_id = s.account_id AND p.instrument_id = s.instrument_id
-		 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops))
+		 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(send_stop_orders.book_ids, send_stop_orders.stop_ids))
 	), judged AS (
 		SELECT o.*,
 			   CASE WHEN o.beaten THEN 'another order of its group went out'
@@ -268,8 +223,114 @@ BEGIN
 	  FROM ledger.stop_order s
 	  JOIN ledger.instrument i ON i.instrument_id = s.instrument_id
 	 CROSS JOIN (VALUES (true), (false)) AS l(trader)
-	 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops)) AND s.state = 'executed'
+	 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(send_stop_orders.book_ids, send_stop_orders.stop_ids)) AND s.state = 'executed'
 	 ORDER BY s.book_id, s.stop_id, l.trader DESC;
+
+	-- who pays is settled here, so that an account whose policy refuses stops no other
+	SET CONSTRAINTS ALL IMMEDIATE;
+	SET CONSTRAINTS ALL DEFERRED;
+END
+$function$;
+COMMENT ON FUNCTION risk.send_stop_orders(int[], bigint[]) IS
+	'Sends out these stop orders, whose rows and accounts are locked: each is ordered, executed or cancelled then. Errors: those of the trades. A part of risk.trigger_stop_orders().';
+
+-- In one transaction, and without a wait for traders: orders and accounts that
+-- another session is at are left to it, and what is executed is one INSERT.
+CREATE FUNCTION risk.trigger_stop_orders(instrument_id int DEFAULT NULL, max_orders int DEFAULT NULL)
+RETURNS TABLE (book_id int, stop_id bigint, account_id bigint, result text, closed_qty numeric, mark_price numeric)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+	due_books int[];
+	due_stops bigint[];
+	out_books int[];
+	out_stops bigint[];
+	part record;
+BEGIN
+	-- by instrument, so that each is a range of the index
+	SELECT array_agg(d.book_id), array_agg(d.stop_id) INTO due_books, due_stops
+	  FROM (SELECT s.book_id, s.stop_id
+			  FROM ledger.mark_price m
+			  JOIN ledger.instrument i ON i.instrument_id = m.instrument_id AND i.state IN ('open', 'close_only')
+			 CROSS JOIN LATERAL (
+				SELECT s.book_id, s.stop_id FROM ledger.stop_order s
+				 WHERE s.instrument_id = m.instrument_id AND s.state = 'open'
+				   AND s.triggers = 'at_or_below' AND s.trigger_price >= m.price
+				UNION ALL
+				SELECT s.book_id, s.stop_id FROM ledger.stop_order s
+				 WHERE s.instrument_id = m.instrument_id AND s.state = 'open'
+				   AND s.triggers = 'at_or_above' AND s.trigger_price <= m.price) s
+			 WHERE (trigger_stop_orders.instrument_id IS NULL OR m.instrument_id = trigger_stop_orders.instrument_id)
+			   AND (m.observed_at < clock_timestamp() - i.max_mark_age) IS NOT TRUE
+			 ORDER BY s.stop_id
+			 LIMIT max_orders) d;
+	IF due_stops IS NULL THEN
+		RETURN;
+	END IF;
+	SELECT array_agg(s.book_id), array_agg(s.stop_id) INTO out_books, out_stops
+	  FROM (SELECT s.book_id, s.stop_id FROM ledger.stop_order s
+			 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(due_books, due_stops)) AND s.state = 'open'
+			 ORDER BY s.book_id, s.stop_id FOR UPDATE SKIP LOCKED) s;
+	IF out_stops IS NULL THEN
+		RETURN;
+	END IF;
+	-- Positions hold still behind the balances, which are those that a posting
+	-- would lock.  An order is left for another time while one of them is locked.
+	WITH backing AS MATERIALIZED (
+		SELECT s.book_id, s.stop_id, m.account_id
+		  FROM ledger.stop_order s
+		  JOIN ledger.account a ON a.book_id = s.book_id AND a.account_id = s.account_id
+		 CROSS JOIN LATERAL (
+			SELECT a.account_id
+			UNION ALL
+			SELECT a.parent_id WHERE a.parent_id IS NOT NULL
+			UNION ALL
+			SELECT m.account_id FROM ledger.account m
+			 WHERE a.in_group AND m.book_id = a.book_id AND m.owner_id = a.owner_id AND m.in_group AND m.status <> 'closed') m
+		 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops))
+	), locked AS MATERIALIZED (
+		SELECT b.book_id, b.account_id FROM ledger.balance b
+		 WHERE b.slot = 0 AND (b.book_id, b.account_id) IN (SELECT k.book_id, k.account_id FROM backing k)
+		 ORDER BY b.book_id, b.account_id
+		   FOR NO KEY UPDATE SKIP LOCKED
+	)
+	SELECT array_agg(o.book_id), array_agg(o.stop_id) INTO out_books, out_stops
+	  FROM (SELECT k.book_id, k.stop_id
+			  FROM backing k
+			  LEFT JOIN locked l ON l.book_id = k.book_id AND l.account_id = k.account_id
+			 GROUP BY k.book_id, k.stop_id
+			HAVING bool_and(l.account_id IS NOT NULL)) o;
+	IF out_stops IS NULL THEN
+		RETURN;
+	END IF;
+
+	-- all at once; when one of them is refused, account by account
+	BEGIN
+		PERFORM risk.send_stop_orders(out_books, out_stops);
+	EXCEPTION
+		WHEN check_violation OR object_not_in_prerequisite_state OR numeric_value_out_of_range THEN
+			FOR part IN
+				SELECT array_agg(s.book_id) AS books, array_agg(s.stop_id) AS stops
+				  FROM ledger.stop_order s
+				 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops))
+				 GROUP BY s.book_id, s.account_id
+				 ORDER BY s.book_id, s.account_id
+			LOOP
+				BEGIN
+					PERFORM risk.send_stop_orders(part.books, part.stops);
+				EXCEPTION
+					WHEN check_violation OR object_not_in_prerequisite_state OR numeric_value_out_of_range THEN
+						UPDATE ledger.stop_order s
+						   SET state = 'cancelled', ended_at = clock_timestamp(), mark_price = m.price, closed_qty = 0,
+							   reason = format('%s: %s', SQLSTATE, SQLERRM)
+						  FROM ledger.mark_price m
+						 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(part.books, part.stops))
+						   AND m.instrument_id = s.instrument_id;
+				END;
+			END LOOP;
+	END;
 
 	-- the others of a group, whether the marks have reached them or not
 	UPDATE ledger.stop_order s
@@ -296,9 +357,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.trigger_stop_orders(int, int) IS
-	'Sends out the stop orders that the marks of the moment have reached, of one instrument or of all, at most so many, and returns what became of each: ordered (an event of kind stop_order tells the matching engine), executed (policy.stop_execution liquidity: traded at the mark with the liquidity account), or cancelled, with the reason in its row. A stale mark, or a halted instrument, sends out nothing. To be run before a mark liquidates anything; several sessions may run it at once, each order goes out once.';
+	'Sends out the stop orders that the marks of the moment have reached, of one instrument or of all, at most so many, and returns what became of each: ordered (an event of kind stop_order tells the matching engine), executed (policy.stop_execution liquidity: traded at the mark with the liquidity account), or cancelled, with the reason in its row: because there is nothing that it could close, or the account''s trade is refused (its state, or a policy that lets nobody pay), which stops no other account. A stale mark, or a halted instrument, sends out nothing; an order of an account that another transaction has locked waits for the next time. To be run before a mark liquidates anything; several sessions may run it at once, each order goes out once.';
 
 REVOKE ALL ON FUNCTION
-	risk.create_stop_order_tables(), risk.check_stop_order(), risk.cancel_stop_order(bigint, text, int), risk.trigger_stop_orders(int, int), risk.has_due_stop_order(int, bigint[]),
+	risk.create_stop_order_tables(), risk.check_stop_order(), risk.cancel_stop_order(bigint, text, int), risk.send_stop_orders(int[], bigint[]), risk.trigger_stop_orders(int, int), risk.has_due_stop_order(int, bigint[]),
 	risk.place_stop_order(bigint, int, text, numeric, numeric, numeric, bigint, text, int)
 FROM PUBLIC;

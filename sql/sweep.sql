@@ -273,11 +273,14 @@ BEGIN
 	FOR i IN 1 .. coalesce(cardinality(books), 0) LOOP
 		RETURN QUERY
 		SELECT books[i], accounts[i], a.* FROM risk.sweep_account(books[i], accounts[i]) a;
+		IF i % 1000 = 0 THEN
+			RAISE NOTICE '% of % accounts are looked at', i, cardinality(accounts);
+		END IF;
 	END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep(int, int) IS
-	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
+	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller, with a NOTICE after every 1,000 accounts; cancelled, it has done nothing: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
 
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),

@@ -108,8 +108,7 @@ BEGIN
 			 ORDER BY f.book_id, f.payment_id, f.account_id, f.fault
 			 LIMIT 1) v;
 
-	-- What the liquidity account realised by a trade went to the fund, all of a
-	-- gain, and of a loss no more than it was.
+	-- What the liquidity account gained by a trade went to the fund, and nothing else.
 	RETURN QUERY
 	SELECT 'takeover_results', coalesce(max(v.n), 0), max(v.offender)
 	  FROM (SELECT count(*) OVER () AS n,
@@ -124,9 +123,7 @@ BEGIN
 					   AND (check_suspense.book_id IS NULL OR e.book_id = check_suspense.book_id)
 					 GROUP BY e.book_id, e.cause) f
 			  LEFT JOIN ledger.trade t ON t.book_id = f.book_id AND t.trade_id = f.trade_id
-			 WHERE CASE WHEN t.kind IS DISTINCT FROM 'trade' THEN coalesce(f.moved, 0) <> 0
-						WHEN f.realized > 0 THEN f.moved IS DISTINCT FROM f.realized
-						ELSE coalesce(f.moved, 0) > 0 OR coalesce(f.moved, 0) < coalesce(f.realized, 0) END
+			 WHERE coalesce(f.moved, 0) <> CASE t.kind WHEN 'trade' THEN greatest(f.realized, 0) ELSE 0 END
 			 ORDER BY f.book_id, f.trade_id
 			 LIMIT 1) v;
 

@@ -99,7 +99,8 @@ static const LedgerStatement insert_exchange_events = {
 	" SELECT x.book_id, x.account_id, 'exchange', jsonb_build_object('exchange_id', x.exchange_id,"
 	"  'from_account', x.from_account, 'from_amount', x.from_amount, 'from_asset', x.from_asset,"
 	"  'amount', x.amount, 'asset_code', x.asset_code, 'cause_kind', x.cause_kind, 'cause', x.cause)"
-	" FROM {exchange} x WHERE x.book_id = $1 AND x.exchange_id = ANY ($2) ORDER BY x.exchange_id",
+	" FROM unnest($2) AS n(id), LATERAL ("
+	"  SELECT x.* FROM {exchange} x WHERE x.book_id = $1 AND x.exchange_id = n.id OFFSET 0) AS x ORDER BY x.exchange_id",
 	2, {INT4OID, INT8ARRAYOID}
 };
 

@@ -135,7 +135,9 @@ static const LedgerStatement insert_events = {
 	" SELECT d.book_id, d.account_id, 'deleveraging', jsonb_build_object('deleveraging_id', d.deleveraging_id,"
 	"  'instrument_id', d.instrument_id, 'rank', d.rank, 'formula', d.formula, 'score', d.score, 'qty', d.qty,"
 	"  'price', d.price, 'mark_price', d.mark_price, 'trade_id', d.trade_id, 'shortfall_id', d.shortfall_id)"
-	" FROM {deleveraging} d WHERE d.book_id = $1 AND d.deleveraging_id = ANY ($2) ORDER BY d.deleveraging_id",
+	" FROM unnest($2) AS n(id), LATERAL ("
+	"  SELECT d.* FROM {deleveraging} d WHERE d.book_id = $1 AND d.deleveraging_id = n.id OFFSET 0) AS d"
+	" ORDER BY d.deleveraging_id",
 	2, {INT4OID, INT8ARRAYOID}
 };
 

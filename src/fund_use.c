@@ -10,16 +10,17 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 
 #include "fund_use.h"
 
-/* What was paid today for a subject, and is about to be. */
+/* What was paid today for a subject, read when a cap asks for it, and what is about to be. */
 typedef struct FundUse
 {
-	const char *asset_code;
-	const char *scope;
-	const char *subject;
+	const char *key;			/* asset, scope and subject */
+	Numeric		before;			/* NULL: not read yet */
 	Numeric		amount;
 } FundUse;
 
@@ -33,50 +34,89 @@ static const LedgerStatement read_use = {
 #define ADD_USE(paid, which) \
 	"INSERT INTO {fund_use} AS u (book_id, asset_code, day, scope, subject, amount)" \
 	" SELECT $1, s.asset_code, p.period, v.scope, v.subject, sum(p.amount)" \
-	" FROM {shortfall} s, " paid " p, LATERAL (VALUES" \
+	" FROM unnest($2) AS n(id), LATERAL (" \
+	"  SELECT p.* FROM " paid " p WHERE p.book_id = $1 AND p." which " = n.id OFFSET 0) AS p, LATERAL (" \
+	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = p.shortfall_id OFFSET 0) AS s, LATERAL (VALUES" \
 	"  (CASE WHEN s.owner_id IS NULL THEN 'account' ELSE 'owner' END, coalesce(s.owner_id, s.account_id::text))," \
 	"  ('policy', s.policy_code)) AS v(scope, subject)" \
-	" WHERE p.book_id = $1 AND p.stage = 'fund' AND s.book_id = $1 AND s.shortfall_id = p.shortfall_id AND " which \
+	" WHERE p.stage = 'fund'" \
 	" GROUP BY s.asset_code, p.period, v.scope, v.subject ORDER BY s.asset_code, p.period, v.scope, v.subject" \
 	" ON CONFLICT (book_id, asset_code, day, scope, subject) DO UPDATE SET amount = u.amount + excluded.amount"
 
 static const LedgerStatement add_use_of_resets = {
-	ADD_USE("{reset}", "p.reset_id = ANY ($2)"),
+	ADD_USE("{reset}", "reset_id"),
 	2, {INT4OID, INT8ARRAYOID}
 };
 
 static const LedgerStatement add_use_of_payments = {
-	ADD_USE("{shortfall_payment}", "p.payment_id = ANY ($2)"),
+	ADD_USE("{shortfall_payment}", "payment_id"),
 	2, {INT4OID, INT8ARRAYOID}
 };
+
+static uint32
+hash_key(const void *key, Size size pg_attribute_unused())
+{
+	const char *text = *(const char *const *) key;
+
+	return string_hash(text, strlen(text) + 1);
+}
+
+static int
+compare_keys(const void *a, const void *b, Size size pg_attribute_unused())
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* fund_payments_begin: none so far; lives in the current memory context */
+FundPayments
+fund_payments_begin(Wiring *wiring, int32 book_id)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(char *), .entrysize = sizeof(FundUse), .hash = hash_key, .match = compare_keys,
+			.hcxt = CurrentMemoryContext
+	};
+
+	return (FundPayments) {wiring, book_id,
+		hash_create("fund uses", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT)};
+}
 
 static FundUse *
 use_of(FundPayments *payments, const char *asset_code, const char *scope, const char *subject)
 {
-	Datum		values[4] = {Int32GetDatum(payments->book_id), CStringGetTextDatum(asset_code),
-	CStringGetTextDatum(scope), CStringGetTextDatum(subject)};
-	FundUse    *use;
-	ListCell   *lc;
+	char	   *key = psprintf("%s %s %s", asset_code, scope, subject);
+	bool		found;
+	FundUse    *use = hash_search(payments->uses, &key, HASH_ENTER, &found);
 
-	foreach(lc, payments->uses)
+	if (!found)
 	{
-		use = lfirst(lc);
-		if (strcmp(use->asset_code, asset_code) == 0 && strcmp(use->scope, scope) == 0 &&
-			strcmp(use->subject, subject) == 0)
-			return use;
+		use->before = NULL;
+		use->amount = decimal_from_int64(0);
 	}
-	wiring_read(payments->wiring, &read_use, values, LEDGER_LATEST);
-	use = palloc(sizeof(FundUse));
-	*use = (FundUse) {asset_code, scope, subject, SPI_processed == 0 ? decimal_from_int64(0) : result_numeric(0, 1)};
-	payments->uses = lappend(payments->uses, use);
 	return use;
 }
 
-static FundUse *
-use_of_owner(FundPayments *payments, const char *asset_code, const char *owner_id, int64 account_id)
+/* What was paid today, before and now. */
+static Numeric
+used(FundPayments *payments, const char *asset_code, const char *scope, const char *subject)
 {
-	return owner_id != NULL ? use_of(payments, asset_code, "owner", owner_id) :
-		use_of(payments, asset_code, "account", psprintf(INT64_FORMAT, account_id));
+	FundUse    *use = use_of(payments, asset_code, scope, subject);
+	Datum		values[4] = {Int32GetDatum(payments->book_id), CStringGetTextDatum(asset_code),
+	CStringGetTextDatum(scope), CStringGetTextDatum(subject)};
+
+	if (use->before == NULL)
+	{
+		wiring_read(payments->wiring, &read_use, values, LEDGER_LATEST);
+		use->before = SPI_processed == 0 ? decimal_from_int64(0) : result_numeric(0, 1);
+	}
+	return decimal_add(use->before, use->amount);
+}
+
+/* The scope of an owner, or of an account without one, and its name there. */
+static const char *
+owner_scope(const char *owner_id, int64 account_id, const char **subject)
+{
+	*subject = owner_id != NULL ? owner_id : psprintf(INT64_FORMAT, account_id);
+	return owner_id != NULL ? "owner" : "account";
 }
 
 static Numeric
@@ -95,12 +135,15 @@ Numeric
 fund_limit(FundPayments *payments, const FundCaps *caps, const char *policy_code, const char *asset_code, int scale,
 		   const char *owner_id, int64 account_id, Numeric paid_before, Numeric amount)
 {
+	const char *subject;
+	const char *scope = owner_scope(owner_id, account_id, &subject);
+
 	if (caps->per_event != NULL)
 		amount = limit(amount, caps->per_event, paid_before);
 	if (caps->per_owner != NULL)
-		amount = limit(amount, caps->per_owner, use_of_owner(payments, asset_code, owner_id, account_id)->amount);
+		amount = limit(amount, caps->per_owner, used(payments, asset_code, scope, subject));
 	if (caps->per_day != NULL)
-		amount = limit(amount, caps->per_day, use_of(payments, asset_code, "policy", policy_code)->amount);
+		amount = limit(amount, caps->per_day, used(payments, asset_code, "policy", policy_code));
 	return decimal_scale(amount) > scale ? decimal_round(amount, scale, DECIMAL_DOWN) : amount;
 }
 
@@ -109,11 +152,13 @@ void
 fund_pays(FundPayments *payments, const char *policy_code, const char *asset_code,
 		  const char *owner_id, int64 account_id, Numeric amount)
 {
-	FundUse    *owner = use_of_owner(payments, asset_code, owner_id, account_id);
-	FundUse    *policy = use_of(payments, asset_code, "policy", policy_code);
+	const char *subject;
+	const char *scope = owner_scope(owner_id, account_id, &subject);
+	FundUse    *use = use_of(payments, asset_code, scope, subject);
 
-	owner->amount = decimal_add(owner->amount, amount);
-	policy->amount = decimal_add(policy->amount, amount);
+	use->amount = decimal_add(use->amount, amount);
+	use = use_of(payments, asset_code, "policy", policy_code);
+	use->amount = decimal_add(use->amount, amount);
 }
 
 /* fund_use_of_resets: record what the resets of stage fund among these have used */

@@ -21,9 +21,10 @@ typedef struct FundPayments
 {
 	Wiring	   *wiring;
 	int32		book_id;
-	List	   *uses;
+	struct HTAB *uses;
 } FundPayments;
 
+extern FundPayments fund_payments_begin(Wiring *wiring, int32 book_id);
 extern Numeric fund_limit(FundPayments *payments, const FundCaps *caps, const char *policy_code,
 						  const char *asset_code, int scale, const char *owner_id, int64 account_id,
 						  Numeric paid_before, Numeric amount);

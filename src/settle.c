@@ -102,7 +102,9 @@ static const LedgerStatement insert_events = {
 	" SELECT y.book_id, y.account_id, CASE y.stage WHEN 'socialise' THEN 'loss_share' ELSE 'shortfall_payment' END,"
 	"  jsonb_build_object('payment_id', y.payment_id, 'shortfall_id', y.shortfall_id, 'asset_code', y.asset_code,"
 	"   'stage', y.stage, 'amount', y.amount, 'claim', y.claim, 'left', $3)"
-	" FROM {shortfall_payment} y WHERE y.book_id = $1 AND y.payment_id = ANY ($2) ORDER BY y.payment_id",
+	" FROM unnest($2) AS n(id), LATERAL ("
+	"  SELECT y.* FROM {shortfall_payment} y WHERE y.book_id = $1 AND y.payment_id = n.id OFFSET 0) AS y"
+	" ORDER BY y.payment_id",
 	3, {INT4OID, INT8ARRAYOID, NUMERICOID}
 };
 
@@ -338,7 +340,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 static Numeric
 fund_may_pay(Settling *settling, OpenShortfall *shortfall, Numeric has)
 {
-	FundPayments payments = {settling->wiring, settling->book_id, NIL};
+	FundPayments payments = fund_payments_begin(settling->wiring, settling->book_id);
 
 	return fund_limit(&payments, &shortfall->caps, shortfall->policy_code, shortfall->asset_code,
 					  shortfall->scale, shortfall->owner_id, shortfall->account_id, shortfall->paid_by_fund, has);

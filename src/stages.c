@@ -99,7 +99,8 @@ static const LedgerStatement insert_resets = {
 static const LedgerStatement open_shortfalls = {
 	"INSERT INTO {open_shortfall} (book_id, shortfall_id, account_id, asset_code, remaining)"
 	" SELECT r.book_id, r.shortfall_id, r.account_id, r.asset_code, r.amount"
-	" FROM {reset} r WHERE r.book_id = $1 AND r.reset_id = ANY ($2) AND r.stage = 'suspense'"
+	" FROM unnest($2) AS n(id), LATERAL ("
+	"  SELECT r.* FROM {reset} r WHERE r.book_id = $1 AND r.reset_id = n.id OFFSET 0) AS r WHERE r.stage = 'suspense'"
 	" ORDER BY r.reset_id",
 	2, {INT4OID, INT8ARRAYOID}
 };
@@ -120,7 +121,8 @@ static const LedgerStatement insert_reset_events = {
 	"  'asset_code', r.asset_code, 'amount', r.amount, 'shortfall', r.shortfall, 'stage', r.stage,"
 	"  'payer_account', r.payer_account, 'payer_after', r.payer_after, 'cause_kind', r.cause_kind,"
 	"  'cause', r.cause)"
-	" FROM {reset} r WHERE r.book_id = $1 AND r.reset_id = ANY ($2) ORDER BY r.reset_id",
+	" FROM unnest($2) AS n(id), LATERAL ("
+	"  SELECT r.* FROM {reset} r WHERE r.book_id = $1 AND r.reset_id = n.id OFFSET 0) AS r ORDER BY r.reset_id",
 	2, {INT4OID, INT8ARRAYOID}
 };
 
@@ -197,7 +199,7 @@ stages_read(Waterfall *waterfall)
 			}
 	}
 	read_causing_instruments(waterfall);
-	waterfall->fund = (FundPayments) {waterfall->wiring, waterfall->book_id, NIL};
+	waterfall->fund = fund_payments_begin(waterfall->wiring, waterfall->book_id);
 	waterfall->payments = palloc(sizeof(Payment) * n * MAX_PAYMENTS);
 	waterfall->payers = palloc(sizeof(Payer) * n * MAX_PAYMENTS);
 }

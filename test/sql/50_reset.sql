@@ -469,13 +469,12 @@ INSERT INTO ledger.transfer (book_id, from_account, to_account, amount) VALUES (
 ROLLBACK;
 SELECT party, stage, shortfall, amount, payer_before, payer_after FROM resets WHERE book_id = 502;
 
--- 13. The liquidity account: what it loses by a trade the fund makes good as far as
--- it goes; then its own profit pays, then the house
+-- 13. The liquidity account: its own profit, then the fund, then the house
 
 CALL pg_temp.venue(503, 20);
 SELECT risk.system_account(503, 'liquidity', 'USDT') AS liquidity \gset
 CALL pg_temp.fill(503, :liquidity, 7, 5005, 1, 100);
--- mark 150: of 80 that are lost the fund makes good its 20, its profit pays 50, the house 10
+-- mark 150: of 80 missing its profit pays 50, the fund 20, the house 10
 CALL pg_temp.fill(503, :liquidity, 7, 5004, 1, 100);
 CALL pg_temp.fill(503, 7, :liquidity, 5004, 1, 20);
 SELECT party, instrument_id, qty, cost FROM held WHERE book_id = 503;
@@ -487,7 +486,7 @@ CALL pg_temp.fill(503, 7, :liquidity, 5005, 2, 100);
 CALL pg_temp.fill(503, 1, 7, 5005, 1, 200);
 CALL pg_temp.lose(503, 1, 1);
 SELECT coalesce(a.owner_id, a.kind) AS party, r.stage, r.shortfall, r.amount FROM ledger.reset r JOIN ledger.account a USING (book_id, account_id)
- WHERE r.book_id = 503 ORDER BY r.reset_id OFFSET 1;
+ WHERE r.book_id = 503 ORDER BY r.reset_id OFFSET 2;
 SELECT party, instrument_id, qty, cost FROM held WHERE book_id = 503;
 
 -- 14. Two-phase commit

@@ -144,8 +144,8 @@ SELECT replace(paid, :'child' || ':', 'child:') AS paid, conserved, as_written F
 SELECT amount AS parent FROM ledger.balance WHERE book_id = 5107 AND account_id = 1;
 COMMIT;
 
--- 3. The liquidity account unwinds what it took over: a gain is the fund's, a loss
--- the fund makes good as far as it goes, then the house.  Alice has 10 long from 100 with 5, and loses 20 elsewhere.
+-- 3. The liquidity account unwinds what it took over.  What it gains is the fund's,
+-- what it loses is paid by its own profit, then the fund, then the house.  Alice has 10 long from 100 with 5, and loses 20 elsewhere.
 
 CALL pg_temp.venue(5108, 'electra', 40);
 SELECT risk.deposit(1, 5, 5108) > 0 AS paid;
@@ -160,12 +160,11 @@ SELECT risk.system_account(5108, 'liquidity', 'USDT') AS liquidity \gset
 UPDATE ledger.mark_price SET price = 102 WHERE instrument_id = 5112;
 CALL pg_temp.fill(5108, 4, :liquidity, 5112, 5, 102);
 SELECT kind, amount FROM ledger.fund_history WHERE book_id = 5108 AND kind = 'takeover_result';
--- and the other 5 with a loss of 50: the fund makes good its 35, and 15 are the house's
+-- and the other 5 with a loss of 50 against the mark, a fund of 35, and 15 for the house
 BEGIN;
 CALL pg_temp.fill(5108, 4, :liquidity, 5112, 5, 90);
 SELECT replace(paid, :'liquidity' || ':', 'liquidity:') AS paid, conserved, as_written FROM pg_temp.settled(5108);
 COMMIT;
-SELECT kind, amount FROM ledger.fund_history WHERE book_id = 5108 AND kind = 'takeover_result' ORDER BY amount;
 SELECT kind, sum(b.amount) AS balance FROM ledger.account a JOIN ledger.balance b USING (book_id, account_id)
  WHERE book_id = 5108 AND kind IN ('liquidity', 'insurance_fund', 'house') AND asset_code = 'USDT' GROUP BY kind ORDER BY kind;
 UPDATE ledger.mark_price SET price = 100 WHERE instrument_id = 5112;

@@ -90,4 +90,28 @@ SELECT pg_temp.try('SELECT risk.withdraw(7, 300, 662)');
 -- 6. The report of the venue: one negative balance, and of how many trades
 
 SELECT negative_balances, leveraged_trades FROM ledger.negative_balance_report WHERE book_id = 662;
+-- 7. The tools of the trader: warnings as the threshold nears, and a stop-loss.
+-- With a maintenance of 1 % bob, long 1 from 55,000 with 5,500, has p - 49,500 of
+-- 0.01 p: 150 % at 50,253.81, 100 % at 50,000.  At 50,250 he has 750 of 502.50,
+-- 149.25 %.  His stop-loss at 50,150 goes out before anything is liquidated, and is
+-- filled there: 650 are left when the market gaps to 48,000.
+
+CALL pg_temp.venue(669, 'nebannpet', 500);
+CALL pg_temp.mark(669, 55000);
+CALL pg_temp.deposit(669, 2, 5500);
+CALL pg_temp.fill(669, 2, 8, 1, 55000);
+SELECT FROM risk.place_stop_order(2, 6690, 'sell', 50150, 1, book_id => 669);
+CALL pg_temp.mark(669, 50250);
+SELECT result, level, round(margin_level, 2) AS margin_level FROM risk.alert(6690) WHERE book_id = 669;
+SELECT payload ->> 'level' AS level, payload ->> 'amount' AS amount, payload ->> 'steps' AS steps FROM ledger.event
+ WHERE book_id = 669 AND kind = 'alert' ORDER BY event_id;
+CALL pg_temp.mark(669, 50150);
+SELECT s.result FROM risk.sweep(6690) s WHERE s.book_id = 669;
+SELECT s.state, s.mark_price, s.closed_qty FROM ledger.stop_order s WHERE s.book_id = 669;
+SELECT e.kind, e.payload ->> 'side' AS side, e.payload ->> 'qty' AS qty FROM ledger.event e WHERE e.book_id = 669 AND e.kind LIKE '%stop%' ORDER BY event_id;
+CALL pg_temp.fill(669, 8, 2, 1, 50150);
+CALL pg_temp.mark(669, 48000);
+SELECT s.result FROM risk.sweep(6690) s WHERE s.book_id = 669;
+SELECT w.party, w.balance FROM wealth w WHERE w.book_id = 669 AND w.party = 'bob';
+SELECT * FROM risk.verify(669) WHERE violations > 0;
 SELECT * FROM risk.verify(662) WHERE violations > 0;

@@ -85,6 +85,27 @@ SELECT risk.place_stop_order(1, 7701, 'sell', 0, 1, book_id => 770);
 SELECT risk.place_stop_order(99, 7701, 'sell', 50, 1, book_id => 770);
 INSERT INTO ledger.stop_order (book_id, account_id, instrument_id, side, trigger_price, qty, state, ended_at) VALUES (770, 1, 7701, 'sell', 50, 1, 'executed', now());
 DELETE FROM ledger.stop_order WHERE book_id = 770;
+
+-- 6. Trades that are refused stop no other account: bob is frozen and may not
+-- even reduce, carol's policy lets nobody pay what the gap to 80 costs her
+
+INSERT INTO ledger.policy (policy_code, stages, stop_execution, frozen_reduces)
+VALUES ('frozen 77', '{own,fund,house}', 'liquidity', false), ('strict 77', '{own,reject}', 'liquidity', true);
+INSERT INTO ledger.account (book_id, account_id, asset_code, owner_id, policy_code)
+VALUES (770, 4, 'USDT', 'alice', 'stops 77'), (770, 5, 'USDT', 'bob', 'frozen 77'), (770, 6, 'USDT', 'carol', 'strict 77');
+SELECT risk.deposit(a, 150, 770) > 0 AS paid FROM generate_series(4, 6) AS a;
+INSERT INTO ledger.trade (book_id, account_id, instrument_id, side, qty, price, execution_id)
+SELECT 770, l.account_id, 7701, l.side, 10, 100, 770060 + a
+  FROM generate_series(4, 6) AS a, LATERAL (VALUES (a, 'buy'), (3, 'sell')) AS l(account_id, side);
+ALTER TABLE ledger.stop_order ALTER stop_id RESTART 77101;
+SELECT risk.place_stop_order(a, 7701, 'sell', 90, 10, book_id => 770) AS stop_id FROM generate_series(4, 6) AS a;
+UPDATE ledger.account SET status = 'frozen' WHERE book_id = 770 AND account_id = 5;
+SELECT pg_temp.mark(80);
+SELECT stop_id, account_id, state, closed_qty, mark_price, regexp_replace(reason, 'trade \d+', 'trade n') AS reason FROM stops WHERE stop_id > 77100;
+SELECT payload ->> 'stop_id' AS stop_id, payload ->> 'result' AS result FROM ledger.event WHERE book_id = 770 AND kind = 'stop_order' AND account_id > 3 ORDER BY event_id;
+-- so they are liquidated, as far as their policies let that be paid
+SELECT a.account_id, w.result, w.detail FROM generate_series(4, 6) AS a(account_id), LATERAL risk.sweep_account(770, a.account_id) w ORDER BY 1;
+
 -- the look for what is due goes by the index
 SET enable_seqscan = off;
 EXPLAIN (COSTS OFF) SELECT s.stop_id FROM ledger.stop_order s WHERE s.instrument_id = 7701 AND s.state = 'open' AND s.triggers = 'at_or_below' AND s.trigger_price >= 100;

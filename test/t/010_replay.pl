@@ -66,7 +66,7 @@ sub books_are_right
 		'nobody is left at or past the liquidation price');
 	value_is($database,
 		q{SELECT sum(e.amount) FROM ledger.entry e JOIN ledger.account a USING (book_id, account_id)
-		   WHERE a.kind = 'insurance_fund' AND e.kind = 'deposit'}
+		   WHERE a.kind = 'insurance_fund' AND e.kind IN ('deposit', 'takeover_result')}
 		  , $node->safe_psql($database, 'SELECT balance + coalesce(paid, 0) FROM ledger.fund_status'),
 		'what the fund had is what it paid and what it has');
 }
