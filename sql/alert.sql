@@ -39,10 +39,14 @@ COMMENT ON FUNCTION risk.note_alert(int, bigint, numeric) IS
 
 CREATE FUNCTION risk.due_alerts(instrument_id int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint)
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT DISTINCT d.book_id, d.account_id
 	  FROM ledger.instrument i
 	  LEFT JOIN ledger.mark_price m ON m.instrument_id = i.instrument_id
@@ -63,7 +67,8 @@ AS $function$
 		 WHERE p.instrument_id = i.instrument_id AND p.qty < 0
 		   AND p.rearm_price IS NOT NULL AND p.rearm_price >= coalesce(m.price, 'Infinity')) d
 	 WHERE $1 IS NULL OR i.instrument_id = $1
-	 ORDER BY 1, 2
+	 ORDER BY 1, 2;
+END
 $function$;
 COMMENT ON FUNCTION risk.due_alerts(int) IS
 	'The accounts that may have reached an alert level, or recovered from one, by the mark of an instrument, or of any: no other has, but not all of these have.';
@@ -84,12 +89,7 @@ DECLARE
 	was numeric;
 	missing numeric;
 BEGIN
-	IF current_setting('transaction_isolation') <> 'read committed' THEN
-		RAISE EXCEPTION 'alerts run at READ COMMITTED'
-			USING ERRCODE = '55000', DETAIL = format('The transaction is at %s: it would judge accounts by what has passed.',
-													 upper(current_setting('transaction_isolation'))),
-				  HINT = 'Begin another transaction.';
-	END IF;
+	PERFORM risk.require_read_committed('alerts run');
 	level := NULL;
 	margin_level := NULL;
 	PERFORM FROM ledger.account a

@@ -135,11 +135,27 @@ BEGIN
 		SELECT p.book_id, p.account_id FROM ledger.position p
 		 WHERE p.instrument_id = i.instrument_id AND p.qty < 0
 		   AND p.trigger_price IS NOT NULL AND p.trigger_price <= coalesce(m.price, 0)) d
-	 WHERE i.instrument_id = ANY (CASE WHEN $1 IS NULL THEN (SELECT array_agg(a.instrument_id) FROM ledger.instrument a) ELSE ARRAY[$1] END);
+	 WHERE $1 IS NULL OR i.instrument_id = $1;
 END
 $function$;
 COMMENT ON FUNCTION risk.due_accounts(int) IS
 	'The accounts whose mark in an instrument, or in any, has reached the trigger of their position: no other can be liquidated, but not all of these can. Asks for the mark as it is, not for where it moved.';
+
+CREATE FUNCTION risk.require_read_committed(what text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION '% at READ COMMITTED', what
+			USING ERRCODE = '55000', DETAIL = format('The transaction is at %s: it would judge accounts by what has passed.',
+													 upper(current_setting('transaction_isolation'))),
+				  HINT = 'Begin another transaction.';
+	END IF;
+END
+$function$;
+COMMENT ON FUNCTION risk.require_read_committed(text) IS
+	'55000 in a transaction at another isolation level, where accounts would be judged by its snapshot. A part of risk.sweep_account() and risk.alert_account().';
 
 -- Who is found is judged in full, in the views, with the balance locked: what
 -- a mark has done since, or somebody else, is seen.
@@ -158,12 +174,7 @@ DECLARE
 	stops boolean;
 	open_order bigint;
 BEGIN
-	IF current_setting('transaction_isolation') <> 'read committed' THEN
-		RAISE EXCEPTION 'a sweep runs at READ COMMITTED'
-			USING ERRCODE = '55000', DETAIL = format('The transaction is at %s: it would judge accounts by what has passed.',
-													 upper(current_setting('transaction_isolation'))),
-				  HINT = 'Begin another transaction.';
-	END IF;
+	PERFORM risk.require_read_committed('a sweep runs');
 	liquidation_id := NULL;
 	detail := NULL;
 	BEGIN
@@ -284,5 +295,5 @@ COMMENT ON FUNCTION risk.sweep(int, int) IS
 
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
-	risk.due_accounts(int), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
+	risk.due_accounts(int), risk.require_read_committed(text), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
 FROM PUBLIC;

@@ -59,10 +59,13 @@ typedef struct QueueNeed
 	Numeric		qty;
 } QueueNeed;
 
+/* What of takeover t is not placed, and still held as position p; signed as t. */
+#define QTY_TO_PLACE \
+	"sign(t.qty) * least(abs(t.qty) - coalesce((SELECT sum(d.qty) FROM {deleveraging} d" \
+	"  WHERE d.book_id = $1 AND d.takeover_id = t.takeover_id), 0), sign(t.qty) * p.qty)"
+
 static const LedgerStatement read_takeovers = {
-	"SELECT t.takeover_id, t.instrument_id, t.liquidity_account, i.kind, i.multiplier,"
-	"  sign(t.qty) * least(abs(t.qty) - coalesce((SELECT sum(d.qty) FROM {deleveraging} d"
-	"    WHERE d.book_id = $1 AND d.takeover_id = t.takeover_id), 0), sign(t.qty) * p.qty),"
+	"SELECT t.takeover_id, t.instrument_id, t.liquidity_account, i.kind, i.multiplier, " QTY_TO_PLACE ","
 	"  t.price, trim_scale(t.bankruptcy_price), m.price, scale(trim_scale(t.qty))"
 	" FROM {takeover} t"
 	" JOIN {instrument} i ON i.instrument_id = t.instrument_id"
@@ -84,8 +87,7 @@ static const LedgerStatement read_excess = {
 	" JOIN {asset} s ON s.asset_code = a.asset_code"
 	" CROSS JOIN LATERAL (SELECT y.* FROM {policy} y WHERE y.policy_code = a.policy_code"
 	"  AND y.effective_at <= clock_timestamp() ORDER BY y.version DESC LIMIT 1) y"
-	" CROSS JOIN LATERAL (SELECT sign(t.qty) * least(abs(t.qty) - coalesce((SELECT sum(d.qty) FROM {deleveraging} d"
-	"   WHERE d.book_id = $1 AND d.takeover_id = t.takeover_id), 0), sign(t.qty) * p.qty) AS qty) q"
+	" CROSS JOIN LATERAL (SELECT " QTY_TO_PLACE " AS qty) q"
 	" WHERE t.book_id = $1 AND t.for_adl AND q.qty * sign(t.qty) > 0"
 	" ORDER BY t.takeover_id",
 	1, {INT4OID}
@@ -179,7 +181,7 @@ takeovers_of(Settling *settling, OpenShortfall *shortfall, int *n)
 		/* as many digits as the price of a trade can have, not to the loss of who waits for the gain */
 		if (decimal_scale(takeover->closing_price) > TRADE_SCALE)
 			takeover->closing_price = decimal_round(takeover->closing_price, TRADE_SCALE,
-													   decimal_sign(takeover->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
+													decimal_sign(takeover->qty) > 0 ? DECIMAL_UP : DECIMAL_DOWN);
 		(*n)++;
 	}
 	return takeovers;

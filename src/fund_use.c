@@ -19,7 +19,7 @@
 /* What was paid today for a subject, read when a cap asks for it, and what is about to be. */
 typedef struct FundUse
 {
-	const char *key;			/* asset, scope and subject */
+	const char *key;			/* scope, asset and subject, told apart by the length of the asset */
 	Numeric		before;			/* NULL: not read yet */
 	Numeric		amount;
 } FundUse;
@@ -83,7 +83,7 @@ fund_payments_begin(Wiring *wiring, int32 book_id)
 static FundUse *
 use_of(FundPayments *payments, const char *asset_code, const char *scope, const char *subject)
 {
-	char	   *key = psprintf("%s %s %s", asset_code, scope, subject);
+	char	   *key = psprintf("%s %zu %s %s", scope, strlen(asset_code), asset_code, subject);
 	bool		found;
 	FundUse    *use = hash_search(payments->uses, &key, HASH_ENTER, &found);
 

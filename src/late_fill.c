@@ -27,6 +27,9 @@
 
 PG_FUNCTION_INFO_V1(risk_hand_over_fills);
 
+/* The transaction that noted fills last, so that others need not look for theirs. */
+static TransactionId noting_transaction = InvalidTransactionId;
+
 /* What was taken over lately; no transaction runs for a day. */
 static const LedgerStatement read_taken = {
 	"SELECT t.qty, t.posted_at >= $4, t.xmin FROM {takeover} t"
@@ -212,6 +215,7 @@ late_fills_write(Wiring *wiring, int32 book_id, List *late_fills)
 	for (int c = 0; c < 5; c++)
 		values[c + 1] = array_argument(columns[c], NULL, n, types[c]);
 	wiring_write(wiring, &insert_late_fills, values);
+	noting_transaction = GetTopTransactionId();
 }
 
 /* late_fills_hand_over: those of a book that are noted; the accounts are locked */
@@ -221,25 +225,28 @@ late_fills_hand_over(Wiring *wiring, int32 book_id)
 	Posting    *posting;
 	Datum		values[1] = {Int32GetDatum(book_id)};
 	Takeover   *takeovers;
+	char	  **asset_codes;
 	int			n;
 
+	if (!TransactionIdIsValid(noting_transaction) || noting_transaction != GetTopTransactionIdIfAny())
+		return;
 	wiring_write(wiring, &take_late_fills, values);
 	n = SPI_processed;
 	if (n == 0)
 		return;
 	takeovers = palloc0(sizeof(Takeover) * n);
-	posting = posting_begin(wiring, book_id);
+	asset_codes = palloc(sizeof(char *) * n);
 	for (int row = 0; row < n; row++)
 	{
 		takeovers[row].account_id = result_int64(row, 1);
 		takeovers[row].instrument_id = result_int32(row, 2);
 		takeovers[row].qty = result_numeric(row, 3);
 		takeovers[row].price = result_numeric(row, 4);
-		takeovers[row].asset_code = result_text(row, 5);
+		asset_codes[row] = result_text(row, 5);
 	}
+	posting = posting_begin(wiring, book_id);
 	for (int i = 0; i < n; i++)
-		takeovers[i].liquidity_account =
-			posting_system_account(posting, ACCOUNT_LIQUIDITY, takeovers[i].asset_code)->account_id;
+		takeovers[i].liquidity_account = posting_system_account(posting, ACCOUNT_LIQUIDITY, asset_codes[i])->account_id;
 	takeover_trade(wiring, book_id, takeovers, n);
 	takeover_judge_capacity(wiring, book_id, takeovers, n);
 	takeover_record(wiring, book_id, takeovers, n);

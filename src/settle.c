@@ -188,6 +188,8 @@ lock_instruments(Settling *books, int n)
 	{
 		Datum		values[1] = {Int32GetDatum(books[b].book_id)};
 
+		if (books[b].n == 0)
+			continue;
 		wiring_read(books[b].wiring, &read_instruments, values, LEDGER_LATEST);
 		if (SPI_processed == 0)
 			continue;

@@ -13,7 +13,6 @@ typedef struct Takeover
 {
 	int64		account_id;
 	int64		liquidity_account;
-	const char *asset_code;		/* where the caller needs it */
 	int32		instrument_id;
 	Numeric		qty;			/* signed, as the account holds it */
 	Numeric		price;

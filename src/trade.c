@@ -431,8 +431,8 @@ apply_trade(TradePosting *tp, TradeRow *trade)
 
 	adds_risk = change.adds_risk &&
 		!late_fill_note(tp->wiring, tp->book_id, &tp->late_fills,
-						&(Fill) {trade->trade_id, account, trade->kind, trade->liquidation_id, trade->instrument_id, trade->executed_at, position->was_taken_over,
-						position->qty, change.qty, trade->price});
+						&(Fill) {trade->trade_id, account, trade->kind, trade->liquidation_id, trade->instrument_id,
+						trade->executed_at, position->was_taken_over, position->qty, change.qty, trade->price});
 	if (adds_risk)
 		isolated_check_side(account, trade->trade_id, trade->instrument_id, change.qty);
 	stated = (StatedTrade)

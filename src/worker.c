@@ -77,7 +77,10 @@ static Step steps[] = {
 	{.function = "sweep_account", .rows = "SELECT book_id, account_id FROM risk.sweep_order()"},
 	{.function = "alert_account", .rows = "SELECT book_id, account_id FROM risk.due_alerts()"},
 	{.function = "hold_gainers"},
-	{.function = "settle", .due = "SELECT EXISTS (SELECT FROM ledger.open_shortfall) OR EXISTS (SELECT FROM ledger.takeover WHERE for_adl)", .repeats = true},
+	{.function = "settle", .repeats = true,
+		.due = "SELECT EXISTS (SELECT FROM ledger.open_shortfall) OR EXISTS (SELECT FROM ledger.takeover t"
+		" JOIN ledger.position p ON p.book_id = t.book_id AND p.account_id = t.liquidity_account AND p.instrument_id = t.instrument_id"
+	" WHERE t.for_adl AND p.qty * t.qty > 0)"},
 	{.function = "expire_holds", .due = "SELECT EXISTS (SELECT FROM ledger.open_hold WHERE expires_at <= clock_timestamp())"},
 	{.function = "accrue_penalties", .due = "SELECT EXISTS (SELECT FROM ledger.debt WHERE settled_at IS NULL)", .period_ms = 10000},
 	{.function = "expire_deposits", .period_ms = 10000},
