@@ -760,7 +760,8 @@ BEGIN
 		who text NOT NULL DEFAULT session_user,
 		PRIMARY KEY (book_id, reset_id, period)
 	)$table$ || by_period;
-	CREATE INDEX IF NOT EXISTS reset_shortfall ON ledger.reset (book_id, shortfall_id);
+	-- book_id, which few rows tell apart, comes second: no plan made while the table is empty takes this for the key
+	CREATE INDEX IF NOT EXISTS reset_shortfall ON ledger.reset (shortfall_id, book_id);
 	COMMENT ON TABLE ledger.reset IS
 		'What another party paid to bring a balance back to its floor: one row per payer. shortfall: what the account could not cover itself, over all payers. cause: the row that left it below its floor, a trade, a funding, an exchange or a transfer as cause_kind says. Append-only.';
 	COMMENT ON COLUMN ledger.reset.book_id IS 'The book.';

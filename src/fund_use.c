@@ -30,26 +30,11 @@ static const LedgerStatement read_use = {
 	4, {INT4OID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* The rows themselves say on which day, for whom and by which policy. */
-#define ADD_USE(paid, which) \
-	"INSERT INTO {fund_use} AS u (book_id, asset_code, day, scope, subject, amount)" \
-	" SELECT $1, s.asset_code, p.period, v.scope, v.subject, sum(p.amount)" \
-	" FROM unnest($2) AS n(id), LATERAL (" \
-	"  SELECT p.* FROM " paid " p WHERE p.book_id = $1 AND p." which " = n.id OFFSET 0) AS p, LATERAL (" \
-	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = p.shortfall_id OFFSET 0) AS s, LATERAL (VALUES" \
-	"  (CASE WHEN s.owner_id IS NULL THEN 'account' ELSE 'owner' END, coalesce(s.owner_id, s.account_id::text))," \
-	"  ('policy', s.policy_code)) AS v(scope, subject)" \
-	" WHERE p.stage = 'fund'" \
-	" GROUP BY s.asset_code, p.period, v.scope, v.subject ORDER BY s.asset_code, p.period, v.scope, v.subject" \
-	" ON CONFLICT (book_id, asset_code, day, scope, subject) DO UPDATE SET amount = u.amount + excluded.amount"
-
-static const LedgerStatement add_use_of_resets = {
-	ADD_USE("{reset}", "reset_id"),
-	2, {INT4OID, INT8ARRAYOID}
-};
-
 static const LedgerStatement add_use_of_payments = {
-	ADD_USE("{shortfall_payment}", "payment_id"),
+	ADD_FUND_USE("(SELECT y.book_id, y.period, y.stage, y.amount, s.asset_code, s.owner_id, s.account_id, s.policy_code"
+				 " FROM unnest($2) AS n(id), LATERAL ("
+				 "  SELECT y.* FROM {shortfall_payment} y WHERE y.book_id = $1 AND y.payment_id = n.id OFFSET 0) AS y, LATERAL ("
+				 "  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = y.shortfall_id OFFSET 0) AS s)"),
 	2, {INT4OID, INT8ARRAYOID}
 };
 
@@ -161,16 +146,7 @@ fund_pays(FundPayments *payments, const char *policy_code, const char *asset_cod
 	use->amount = decimal_add(use->amount, amount);
 }
 
-/* fund_use_of_resets: record what the resets of stage fund among these have used */
-void
-fund_use_of_resets(Wiring *wiring, int32 book_id, Datum reset_ids)
-{
-	Datum		values[2] = {Int32GetDatum(book_id), reset_ids};
-
-	wiring_write(wiring, &add_use_of_resets, values);
-}
-
-/* fund_use_of_payments: the same for payments after the commit */
+/* fund_use_of_payments: record what the payments of stage fund among these have used */
 void
 fund_use_of_payments(Wiring *wiring, int32 book_id, Datum payment_ids)
 {

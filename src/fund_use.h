@@ -16,6 +16,21 @@ typedef struct FundCaps
 	Numeric		per_day;
 } FundCaps;
 
+/*
+ * Adds to fund_use what rows have used of the fund, by the day, the owner and
+ * the policy that they say.  paid: rows with book_id, period, stage, amount,
+ * asset_code, owner_id, account_id and policy_code.
+ */
+#define ADD_FUND_USE(paid) \
+	"INSERT INTO {fund_use} AS u (book_id, asset_code, day, scope, subject, amount)" \
+	" SELECT p.book_id, p.asset_code, p.period, v.scope, v.subject, sum(p.amount) FROM " paid " AS p, LATERAL (VALUES" \
+	"  (CASE WHEN p.owner_id IS NULL THEN 'account' ELSE 'owner' END, coalesce(p.owner_id, p.account_id::text))," \
+	"  ('policy', p.policy_code)) AS v(scope, subject)" \
+	" WHERE p.stage = 'fund'" \
+	" GROUP BY p.book_id, p.asset_code, p.period, v.scope, v.subject" \
+	" ORDER BY p.asset_code, p.period, v.scope, v.subject" \
+	" ON CONFLICT (book_id, asset_code, day, scope, subject) DO UPDATE SET amount = u.amount + excluded.amount"
+
 /* Payments of one transaction that are decided and not written yet. */
 typedef struct FundPayments
 {
@@ -30,7 +45,6 @@ extern Numeric fund_limit(FundPayments *payments, const FundCaps *caps, const ch
 						  Numeric paid_before, Numeric amount);
 extern void fund_pays(FundPayments *payments, const char *policy_code, const char *asset_code,
 					  const char *owner_id, int64 account_id, Numeric amount);
-extern void fund_use_of_resets(Wiring *wiring, int32 book_id, Datum reset_ids);
 extern void fund_use_of_payments(Wiring *wiring, int32 book_id, Datum payment_ids);
 
 #endif							/* RISK_FUND_USE_H */

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -44,6 +45,17 @@ typedef struct ChangedPosition
 	Numeric		open_interest;	/* of the instrument; NULL: without limit */
 	Numeric		open_interest_limit;
 } ChangedPosition;
+
+/* The transaction that noted positions last, so that others need not look for theirs. */
+static TransactionId noting_transaction = InvalidTransactionId;
+
+static const LedgerStatement note_risk = {
+	"INSERT INTO {added_risk} AS r (book_id, account_id, instrument_id, qty_before, trade_id)"
+	" SELECT $1, * FROM unnest($2, $3, $4, $5)"
+	" ON CONFLICT (book_id, account_id, instrument_id)"
+	" DO UPDATE SET trade_id = coalesce(excluded.trade_id, r.trade_id)",
+	5, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
+};
 
 static const LedgerStatement take_notes = {
 	"WITH taken AS (DELETE FROM {added_risk} r WHERE r.book_id = $1"
@@ -298,6 +310,19 @@ check_cover(Wiring *wiring, int32 book_id, const ChangedPosition *positions, int
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "refuse_uncovered")));
 }
 
+/*
+ * limits_note
+ *		Note positions until the transaction commits.  values: the book; arrays
+ *		of the accounts, the instruments, the positions before, and the trades
+ *		that added risk to them, NULL where none did.
+ */
+void
+limits_note(Wiring *wiring, Datum *values)
+{
+	wiring_write(wiring, &note_risk, values);
+	noting_transaction = GetTopTransactionId();
+}
+
 /* limits_judge: all that the transaction has noted of a book */
 void
 limits_judge(Wiring *wiring, int32 book_id)
@@ -310,6 +335,8 @@ limits_judge(Wiring *wiring, int32 book_id)
 	bool		added_risk = false;
 	bool		added_limited = false;
 
+	if (!TransactionIdIsValid(noting_transaction) || noting_transaction != GetTopTransactionIdIfAny())
+		return;
 	wiring_write(wiring, &take_notes, values);
 	n = SPI_processed;
 	positions = palloc0(sizeof(ChangedPosition) * Max(n, 1));

@@ -7,6 +7,7 @@
 
 #include "wiring.h"
 
+extern void limits_note(Wiring *wiring, Datum *values);
 extern void limits_judge(Wiring *wiring, int32 book_id);
 extern void limits_try(Wiring *wiring, int32 book_id, const TrialPosition *trial, Numeric qty_before);
 

@@ -27,6 +27,7 @@
 #include "access/genam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lock.h"
@@ -72,6 +73,21 @@ typedef struct AccountSlot
 	int64		account_id;		/* key */
 	LedgerAccount account;
 } AccountSlot;
+
+/* A system account and where it was last; assets of one hash take turns. */
+typedef struct SystemAccountKey
+{
+	const struct Ledger *ledger;
+	int32		book_id;
+	int32		kind;
+	uint32		asset;
+} SystemAccountKey;
+
+typedef struct SystemAccount
+{
+	SystemAccountKey key;
+	int64		account_id;
+} SystemAccount;
 
 /*
  * Accounts, and those who stand behind them: the parents of child accounts,
@@ -375,23 +391,62 @@ posting_account(Posting *posting, int64 account_id)
 	return found == NULL ? NULL : &found->account;
 }
 
+static bool
+is_system_account(const LedgerAccount *account, AccountKind kind, const char *asset_code)
+{
+	return account->kind == kind && account->fund_instrument_id == 0 && strcmp(account->asset_code, asset_code) == 0;
+}
+
+/* Where a system account was found, for this session; found there, it need not be looked for. */
+static SystemAccount *
+remembered_system_account(Posting *posting, AccountKind kind, const char *asset_code)
+{
+	static HTAB *remembered = NULL;
+	SystemAccountKey key;
+	SystemAccount *found;
+	bool		known;
+
+	if (remembered == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(SystemAccountKey), .entrysize = sizeof(SystemAccount)};
+
+		remembered = hash_create("risk_ext system accounts", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	memset(&key, 0, sizeof(key));
+	key.ledger = posting->wiring->ledger;
+	key.book_id = posting->book_id;
+	key.kind = kind;
+	key.asset = string_hash(asset_code, strlen(asset_code) + 1);
+	found = hash_search(remembered, &key, HASH_ENTER, &known);
+	if (!known)
+		found->account_id = 0;
+	return found;
+}
+
 /* posting_system_account: the book's own account of a kind and asset; 23503 when it has none */
 LedgerAccount *
 posting_system_account(Posting *posting, AccountKind kind, const char *asset_code)
 {
 	Datum		values[3] = {Int32GetDatum(posting->book_id)};
+	SystemAccount *remembered;
 	int64		id;
 	ListCell   *lc;
 
 	foreach(lc, posting->system)
-	{
-		LedgerAccount *account = lfirst(lc);
+		if (is_system_account(lfirst(lc), kind, asset_code))
+			return lfirst(lc);
 
-		if (account->kind == kind && account->fund_instrument_id == 0 &&
-			strcmp(account->asset_code, asset_code) == 0)
+	remembered = remembered_system_account(posting, kind, asset_code);
+	if (remembered->account_id != 0)
+	{
+		LedgerAccount *account;
+
+		id = remembered->account_id;
+		posting_open(posting, &id, 1);
+		account = posting_account(posting, id);
+		if (account != NULL && is_system_account(account, kind, asset_code))
 			return account;
 	}
-
 	values[1] = CStringGetTextDatum(account_kind_name(kind));
 	values[2] = CStringGetTextDatum(asset_code);
 	wiring_read(posting->wiring, &read_system_account, values, LEDGER_LATEST);
@@ -401,7 +456,7 @@ posting_system_account(Posting *posting, AccountKind kind, const char *asset_cod
 				 errmsg("book %d has no %s account in %s", posting->book_id,
 						account_kind_name(kind), asset_code),
 				 errhint("Make the book with risk.create_book().")));
-	id = result_int64(0, 1);
+	id = remembered->account_id = result_int64(0, 1);
 	posting_open(posting, &id, 1);
 	return posting_account(posting, id);
 }

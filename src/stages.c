@@ -53,12 +53,17 @@ static const LedgerStatement read_policies = {
 	1, {TEXTARRAYOID}
 };
 
-/* as insert_shortfalls has it */
+/* the trade t or the funding f that u.cause is, looked up by its key, however small its table was when the plan was made */
+#define JOIN_CAUSE \
+	" LEFT JOIN LATERAL (SELECT t.instrument_id FROM {trade} t" \
+	"  WHERE u.cause_kind = 'trade' AND t.book_id = $1 AND t.trade_id = u.cause OFFSET 0) AS t ON true" \
+	" LEFT JOIN LATERAL (SELECT f.instrument_id FROM {funding} f" \
+	"  WHERE u.cause_kind = 'funding' AND f.book_id = $1 AND f.funding_id = u.cause OFFSET 0) AS f ON true"
+
 static const LedgerStatement read_instruments = {
 	"SELECT coalesce(t.instrument_id, f.instrument_id, 0)"
 	" FROM unnest($2, $3) WITH ORDINALITY AS u(cause, cause_kind, place)"
-	" LEFT JOIN {trade} t ON u.cause_kind = 'trade' AND t.book_id = $1 AND t.trade_id = u.cause"
-	" LEFT JOIN {funding} f ON u.cause_kind = 'funding' AND f.book_id = $1 AND f.funding_id = u.cause"
+	JOIN_CAUSE
 	" ORDER BY u.place",
 	3, {INT4OID, INT8ARRAYOID, TEXTARRAYOID}
 };
@@ -71,15 +76,19 @@ static const LedgerStatement insert_shortfalls = {
 	" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY"
 	"  AS u(account_id, owner_id, asset_code, amount, operational, cause, cause_kind, policy_code,"
 	"   policy_version, place)"
-	" LEFT JOIN {trade} t ON u.cause_kind = 'trade' AND t.book_id = $1 AND t.trade_id = u.cause"
-	" LEFT JOIN {funding} f ON u.cause_kind = 'funding' AND f.book_id = $1 AND f.funding_id = u.cause"
+	JOIN_CAUSE
 	" ORDER BY u.place RETURNING shortfall_id",
 	10, {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
 		INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
 };
 
-/* the shortfall is of today, or of the day that has just ended */
+/*
+ * With what the caps of the fund count, what they leave open, and an event for
+ * each, all out of the rows as they were made.  The shortfall is of today,
+ * or of the day that has just ended.
+ */
 static const LedgerStatement insert_resets = {
+	"WITH made AS ("
 	"INSERT INTO {reset} (book_id, shortfall_id, account_id, payer_account, cause, cause_kind, asset_code, stage,"
 	"  shortfall, amount, balance_before, balance_after, payer_before, payer_after, owner_id,"
 	"  policy_code, policy_version, instrument_id, mark_price, mark_age)"
@@ -92,17 +101,19 @@ static const LedgerStatement insert_resets = {
 	"  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = u.shortfall_id"
 	"   AND s.period >= (clock_timestamp() AT TIME ZONE 'UTC')::date - 1 OFFSET 0) AS s"
 	" LEFT JOIN {mark_price} m ON m.instrument_id = s.instrument_id"
-	" ORDER BY u.place RETURNING reset_id",
+	" ORDER BY u.place"
+	" RETURNING book_id, reset_id, period, shortfall_id, account_id, owner_id, payer_account, cause, cause_kind,"
+	"  asset_code, stage, shortfall, amount, payer_after, policy_code),"
+	" used AS (" ADD_FUND_USE("made") "),"
+	" opened AS (INSERT INTO {open_shortfall} (book_id, shortfall_id, account_id, asset_code, remaining)"
+	"  SELECT r.book_id, r.shortfall_id, r.account_id, r.asset_code, r.amount FROM made r WHERE r.stage = 'suspense'),"
+	" told AS (INSERT INTO {event} (book_id, account_id, kind, payload)"
+	"  SELECT r.book_id, r.account_id, 'reset', jsonb_build_object('reset_id', r.reset_id, 'shortfall_id', r.shortfall_id,"
+	"   'asset_code', r.asset_code, 'amount', r.amount, 'shortfall', r.shortfall, 'stage', r.stage,"
+	"   'payer_account', r.payer_account, 'payer_after', r.payer_after, 'cause_kind', r.cause_kind,"
+	"   'cause', r.cause) FROM made r ORDER BY r.reset_id)"
+	" SELECT r.reset_id FROM made r ORDER BY r.reset_id",
 	7, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
-};
-
-static const LedgerStatement open_shortfalls = {
-	"INSERT INTO {open_shortfall} (book_id, shortfall_id, account_id, asset_code, remaining)"
-	" SELECT r.book_id, r.shortfall_id, r.account_id, r.asset_code, r.amount"
-	" FROM unnest($2) AS n(id), LATERAL ("
-	"  SELECT r.* FROM {reset} r WHERE r.book_id = $1 AND r.reset_id = n.id OFFSET 0) AS r WHERE r.stage = 'suspense'"
-	" ORDER BY r.reset_id",
-	2, {INT4OID, INT8ARRAYOID}
 };
 
 /* of policies with caps only */
@@ -113,17 +124,6 @@ static const LedgerStatement insert_capped_event = {
 	" FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = $2"
 	"  AND s.period >= (clock_timestamp() AT TIME ZONE 'UTC')::date - 1",
 	3, {INT4OID, INT8OID, NUMERICOID}
-};
-
-static const LedgerStatement insert_reset_events = {
-	"INSERT INTO {event} (book_id, account_id, kind, payload)"
-	" SELECT r.book_id, r.account_id, 'reset', jsonb_build_object('reset_id', r.reset_id, 'shortfall_id', r.shortfall_id,"
-	"  'asset_code', r.asset_code, 'amount', r.amount, 'shortfall', r.shortfall, 'stage', r.stage,"
-	"  'payer_account', r.payer_account, 'payer_after', r.payer_after, 'cause_kind', r.cause_kind,"
-	"  'cause', r.cause)"
-	" FROM unnest($2) AS n(id), LATERAL ("
-	"  SELECT r.* FROM {reset} r WHERE r.book_id = $1 AND r.reset_id = n.id OFFSET 0) AS r ORDER BY r.reset_id",
-	2, {INT4OID, INT8ARRAYOID}
 };
 
 /* deficit_missing: what is missing up to the floor; zero or less when nothing is */
@@ -464,10 +464,8 @@ stages_write(Waterfall *waterfall)
 	Datum	   *columns[6];
 	Datum		values[7] = {Int32GetDatum(waterfall->book_id)};
 	static const Oid types[6] = {INT8OID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID};
-	Datum	   *reset_ids = palloc(sizeof(Datum) * n);
+	int64	   *reset_ids = palloc(sizeof(int64) * n);
 	TimestampTz now = GetCurrentTimestamp();
-	bool		is_open = false;
-	bool		by_fund = false;
 	bool		watched = false;
 
 	if (n == 0)
@@ -488,8 +486,6 @@ stages_write(Waterfall *waterfall)
 		columns[3][i] = NumericGetDatum(payment->amount);
 		columns[4][i] = NumericGetDatum(decimal_add(balance, payment->amount));
 		columns[5][i] = NumericGetDatum(payment->payer_before);
-		is_open |= strcmp(payment->stage, "suspense") == 0;
-		by_fund |= strcmp(payment->stage, "fund") == 0;
 		watched |= payment->deficit->holds_gainers && strcmp(payment->stage, "fund") == 0;
 	}
 	for (int c = 0; c < 6; c++)
@@ -499,22 +495,16 @@ stages_write(Waterfall *waterfall)
 	wiring_write(waterfall->wiring, &insert_resets, values);
 
 	for (int i = 0; i < n; i++)
-		reset_ids[i] = Int64GetDatum(result_int64(i, 1));
+		reset_ids[i] = result_int64(i, 1);
 	for (int i = 0; i < n; i++)
 	{
 		Payment    *payment = &waterfall->payments[i];
 
 		posting_post(waterfall->posting, payment->deficit->account, payment->amount, "reset",
-					 DatumGetInt64(reset_ids[i]), now);
+					 reset_ids[i], now);
 		posting_post(waterfall->posting, payment->payer, decimal_negate(payment->amount), "reset",
-					 DatumGetInt64(reset_ids[i]), now);
+					 reset_ids[i], now);
 	}
-	values[1] = array_argument(reset_ids, NULL, n, INT8OID);
-	if (is_open)
-		wiring_write(waterfall->wiring, &open_shortfalls, values);
-	if (by_fund)
-		fund_use_of_resets(waterfall->wiring, waterfall->book_id, values[1]);
-	wiring_write(waterfall->wiring, &insert_reset_events, values);
 	for (int i = 0; i < waterfall->ndeficits; i++)
 		if (waterfall->deficits[i].capped != NULL && waterfall->deficits[i].shortfall_id != 0)
 		{

@@ -23,6 +23,7 @@
 #include "idempotency.h"
 #include "isolated.h"
 #include "late_fill.h"
+#include "limits.h"
 #include "margin.h"
 #include "posting.h"
 #include "takeover_result.h"
@@ -115,14 +116,6 @@ static const LedgerStatement write_positions = {
 	" ON CONFLICT (book_id, account_id, instrument_id) DO UPDATE"
 	" SET trades = excluded.trades, qty = excluded.qty, cost = excluded.cost",
 	6, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
-};
-
-static const LedgerStatement note_risk = {
-	"INSERT INTO {added_risk} AS r (book_id, account_id, instrument_id, qty_before, trade_id)"
-	" SELECT $1, * FROM unnest($2, $3, $4, $5)"
-	" ON CONFLICT (book_id, account_id, instrument_id)"
-	" DO UPDATE SET trade_id = coalesce(excluded.trade_id, r.trade_id)",
-	5, {INT4OID, INT8ARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, INT8ARRAYOID}
 };
 
 static HTAB *
@@ -554,7 +547,7 @@ write_risk(TradePosting *tp)
 		return;
 	for (int c = 0; c < 4; c++)
 		values[c + 1] = array_argument(columns[c], c == 3 ? no_trade : NULL, n, types[c]);
-	wiring_write(tp->wiring, &note_risk, values);
+	limits_note(tp->wiring, values);
 }
 
 /* Accounts of the venue that these trades are booked on pass the gate. */
