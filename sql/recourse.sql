@@ -638,7 +638,7 @@ BEGIN
 		'How often the market left a balance below zero that its owner could not cover, against the trades of traders, by month.';
 	COMMENT ON COLUMN ledger.negative_balance_report.book_id IS 'The book.';
 	COMMENT ON COLUMN ledger.negative_balance_report.month IS 'The first day of the month, in UTC.';
-	COMMENT ON COLUMN ledger.negative_balance_report.leveraged_trades IS 'Sides of executions booked on accounts of traders, forced ones included.';
+	COMMENT ON COLUMN ledger.negative_balance_report.leveraged_trades IS 'Trades of kind trade and liquidation on accounts of traders, each side for itself; what was taken over, deleveraged, settled or busted is not counted.';
 	COMMENT ON COLUMN ledger.negative_balance_report.negative_balances IS 'Shortfalls that the market made, at least in part.';
 	COMMENT ON COLUMN ledger.negative_balance_report.share_percent IS 'negative_balances / leveraged_trades in percent, rounded to 4 digits.';
 END

@@ -193,7 +193,7 @@ DECLARE
 		'mark_price', 'mark_price_history', 'price_band', 'held_tick', 'policy', 'transfer_rule', 'fund_status', 'fund_history', 'fund_movement', 'open_interest', 'risk_limit',
 		-- views that show the rows of whoever asks
 		'account_risk', 'liquidation_terms', 'adl_position', 'adl_queue', 'margin_group', 'position_limit_usage', 'position_risk', 'position_value', 'open_debt', 'pending_margin', 'negative_balance_report'];
-	-- those whose debt the policies let through
+	-- those whose debt, or liquidation, the policies let through
 	own_debts CONSTANT text := '(book_id, debt_id) IN (SELECT d.book_id, d.debt_id FROM ledger.debt d)';
 	own_accounts CONSTANT text := '(book_id, %s) IN (SELECT a.book_id, a.account_id FROM ledger.account a WHERE a.owner_id = current_user)';
 	protected record;
@@ -217,12 +217,13 @@ BEGIN
 					WHEN 'instalment' THEN own_debts
 					WHEN 'repayment' THEN own_debts
 					WHEN 'waiver' THEN own_debts
+					WHEN 'liquidation_step' THEN '(book_id, liquidation_id) IN (SELECT l.book_id, l.liquidation_id FROM ledger.liquidation l)'
 					ELSE format(own_accounts, 'account_id')
 			   END AS own_rows
 		  FROM pg_class c
 		 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 		   AND c.relname <> 'wiring'
-		   AND (c.relname IN ('transfer', 'journal', 'position_limit', 'instalment', 'repayment', 'waiver')
+		   AND (c.relname IN ('transfer', 'journal', 'position_limit', 'instalment', 'repayment', 'waiver', 'liquidation_step')
 				OR EXISTS (SELECT FROM pg_attribute t
 							WHERE t.attrelid = c.oid AND t.attname = 'account_id' AND NOT t.attisdropped))
 		 ORDER BY c.relname

@@ -46,7 +46,7 @@ account_state_check_open(const LedgerAccount *account, int64 trade_id)
 }
 
 static void
-refuse(const LedgerAccount *account, const StatedTrade *trade, bool is_late)
+refuse(const LedgerAccount *account, const StatedTrade *trade, bool is_late, bool reduces)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -58,7 +58,7 @@ refuse(const LedgerAccount *account, const StatedTrade *trade, bool is_late)
 					   is_late ? " It was executed while the account was active, and is late." : ""),
 			 is_late ?
 			 errhint("Its policy refuses late fills (late_fill).") :
-			 trade->adds_risk ?
+			 reduces ?
 			 errhint("Trades that reduce a position are booked; this one has to wait until the account is active.") :
 			 errhint("Its policy books no trade while it is frozen (frozen_reduces), but for liquidations.")));
 }
@@ -83,21 +83,24 @@ account_state_admit(Wiring *wiring, int32 book_id, const LedgerAccount *account,
 	Datum		terms[3] = {Int32GetDatum(book_id), Int64GetDatum(account->account_id),
 	TimestampTzGetDatum(trade->executed_at)};
 	bool		is_late;
+	bool		reduces;
 
 	if (account->status == STATUS_ACTIVE ||
 		(!trade->adds_risk && account->status != STATUS_FROZEN))
 		return;
 	wiring_read(wiring, &read_terms, terms, LEDGER_LATEST);
 	is_late = SPI_processed > 0 && result_bool(0, 1);
+	/* by policy */
+	reduces = account->status != STATUS_FROZEN || SPI_processed == 0 || result_bool(0, 3);
 	if (!trade->adds_risk)
 	{
-		/* by policy; one that is late was done while it was free to */
-		if (!is_late && SPI_processed > 0 && !result_bool(0, 3))
-			refuse(account, trade, false);
+		/* one that is late was done while it was free to */
+		if (!is_late && !reduces)
+			refuse(account, trade, false, false);
 		return;
 	}
 	if (!is_late || !result_bool(0, 2))
-		refuse(account, trade, is_late);
+		refuse(account, trade, is_late, reduces);
 	note_late_fill(wiring, book_id, account, trade);
 }
 

@@ -200,7 +200,8 @@ check_may_give(TransferRow *transfer, LedgerAccount *from)
 				 is_frozen ?
 				 errdetail("Nothing can be withdrawn or moved out of a frozen account.") :
 				 errdetail("Nothing can be withdrawn or moved out of an account while it is liquidated."),
-				 is_frozen ? errhint("Set its status to active first.") :
+				 is_frozen ?
+				 errhint("See ledger.freeze: a debt's ends when what is due is paid, others are lifted.") :
 				 errhint("Try again when the liquidation is over.")));
 }
 

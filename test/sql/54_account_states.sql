@@ -103,6 +103,7 @@ CALL pg_temp.fill(4, 'buy', 1, '1 hour');
 SELECT risk.withdraw(3, 1, 541);
 UPDATE ledger.account SET status = 'frozen' WHERE book_id = 541 AND account_id = 4;
 CALL pg_temp.fill(4, 'sell', 1);
+CALL pg_temp.fill(4, 'buy', 1);
 UPDATE ledger.account SET status = 'closing' WHERE book_id = 541 AND account_id = 3;
 SELECT risk.deposit(3, 1, 541);
 SELECT place, result FROM risk.post_batch(541, ARRAY[2, 4]::bigint[], ARRAY[3, 2]::bigint[], ARRAY[1, 1.0], mode => 'each') ORDER BY place;

@@ -117,4 +117,13 @@ SELECT pg_temp.trade(10, 7204, 'buy', 100, 103.4);
 SELECT result, detail FROM risk.sweep_account(72, 10);
 SELECT step, qty_before, qty, level_before, level_after FROM pg_temp.steps WHERE account_id = 10 ORDER BY step;
 
+-- A trader sees the steps of his own liquidations, and of nobody else's.
+BEGIN;
+SELECT risk.protect_owners();
+CREATE ROLE regress_liquidated IN ROLE risk_trader;
+UPDATE ledger.account SET owner_id = 'regress_liquidated' WHERE book_id = 72 AND account_id = 10;
+SET LOCAL ROLE regress_liquidated;
+SELECT l.account_id, s.step, s.qty FROM ledger.liquidation_step s LEFT JOIN ledger.liquidation l USING (book_id, liquidation_id) ORDER BY s.step;
+ROLLBACK;
+
 SELECT check_name, first_offender FROM risk.verify(72) WHERE violations > 0;
