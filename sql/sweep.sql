@@ -233,26 +233,78 @@ SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
 #variable_conflict use_column
+DECLARE
+	books int[];
+	accounts bigint[];
 BEGIN
-	RETURN QUERY
-	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
+	SELECT array_agg(d.book_id), array_agg(d.account_id) INTO books, accounts
 	  FROM (SELECT d.book_id, d.account_id FROM risk.due_accounts($1) d
 			 WHERE NOT EXISTS (SELECT FROM ledger.liquidation_order o
 								WHERE o.book_id = d.book_id AND o.account_id = d.account_id AND o.state = 'open')
 			UNION
 			SELECT d.book_id, d.account_id FROM risk.due_liquidation_orders($1) d) d
+	 WHERE d.account_id > 0;
+	-- most ticks end here: setting up the view takes longer than all the rest
+	IF books IS NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
+	  FROM unnest(books, accounts) AS d(book_id, account_id)
 	  LEFT JOIN LATERAL (
 		SELECT r.liquidatable, coalesce(r.group_level, r.margin_level) AS level, r.maintenance_margin
 		  FROM ledger.account_risk r
 		 WHERE r.book_id = d.book_id AND r.account_id = d.account_id
 		OFFSET 0) r ON true
-	 WHERE d.account_id > 0
 	 ORDER BY coalesce(r.liquidatable, false) DESC, d.book_id, r.level, r.maintenance_margin DESC, d.account_id
 	 LIMIT $2;
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep_order(int, int) IS
 	'The accounts of risk.due_accounts(), and those whose liquidation has an order out that is to end, in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
+
+-- Most who are found only came near, and keep their positions: their triggers are
+-- moved on, many at a time, and only the others are judged one by one.  Who can be
+-- liquidated is not locked before it is his turn.
+CREATE FUNCTION risk.reband_found(instrument_id int, book_ids int[], account_ids bigint[])
+RETURNS TABLE (book_id int, account_id bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $function$
+#variable_conflict use_column
+BEGIN
+	PERFORM risk.reband_accounts(d.book_id, array_agg(d.account_id), false)
+	   FROM unnest(book_ids, account_ids) AS d(book_id, account_id)
+	  GROUP BY d.book_id
+	  ORDER BY d.book_id;
+	RETURN QUERY
+	SELECT d.book_id, d.account_id
+	  FROM unnest(book_ids, account_ids) WITH ORDINALITY AS d(book_id, account_id, place)
+	 WHERE (d.book_id, d.account_id) NOT IN (SELECT f.book_id, f.account_id FROM risk.due_accounts($1) f)
+	   AND NOT EXISTS (SELECT FROM ledger.liquidation_order o
+						WHERE o.book_id = d.book_id AND o.account_id = d.account_id AND o.state = 'open')
+	 ORDER BY d.place;
+EXCEPTION WHEN OTHERS THEN
+	RETURN;		-- whose fault it was comes out when each is looked at by itself
+END
+$function$;
+COMMENT ON FUNCTION risk.reband_found(int, int[], bigint[]) IS
+	'Moves the triggers of accounts that risk.sweep_order() calls not liquidatable to where they belong, and returns those that risk.due_accounts() of that instrument, or of all, finds no more: they are safe. The others are still to be looked at, those among them that another transaction has locked. A part of risk.sweep().';
+
+CREATE FUNCTION risk.reband_due() RETURNS int
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT count(r)::int
+	  FROM (SELECT array_agg(o.book_id) AS books, array_agg(o.account_id) AS accounts
+			  FROM risk.sweep_order() o WHERE NOT o.liquidatable) o
+	 CROSS JOIN LATERAL risk.reband_found(NULL, o.books, o.accounts) r
+	 WHERE o.books IS NOT NULL
+$function$;
+COMMENT ON FUNCTION risk.reband_due() IS
+	'Moves the triggers that marks have reached of accounts that are safe, and returns how many it were; see risk.reband_found(). The background worker calls it before it looks at the accounts that are left.';
 
 CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
@@ -265,16 +317,34 @@ AS $function$
 DECLARE
 	books int[];
 	accounts bigint[];
+	liquidatable int;	-- so many, who come first
+	part record;
 BEGIN
 	PERFORM risk.trigger_stop_orders(sweep.instrument_id);
 	PERFORM risk.reband();
-	SELECT array_agg(o.book_id ORDER BY o.place), array_agg(o.account_id ORDER BY o.place) INTO books, accounts
+	SELECT array_agg(o.book_id ORDER BY o.place), array_agg(o.account_id ORDER BY o.place), count(*) FILTER (WHERE o.liquidatable)
+	  INTO books, accounts, liquidatable
 	  FROM risk.sweep_order(sweep.instrument_id, sweep.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
-	FOR i IN 1 .. coalesce(cardinality(books), 0) LOOP
+	FOR i IN 1 .. liquidatable LOOP
 		RETURN QUERY
 		SELECT books[i], accounts[i], a.* FROM risk.sweep_account(books[i], accounts[i]) a;
-		IF i % 1000 = 0 THEN
-			RAISE NOTICE '% of % accounts are looked at', i, cardinality(accounts);
+	END LOOP;
+	IF liquidatable = coalesce(cardinality(books), 0) THEN
+		RETURN;
+	END IF;
+	FOR part IN
+		SELECT o.book_id, o.account_id, r.account_id IS NOT NULL AS is_safe
+		  FROM unnest(books, accounts) WITH ORDINALITY AS o(book_id, account_id, place)
+		  LEFT JOIN risk.reband_found(sweep.instrument_id, books[liquidatable + 1 :], accounts[liquidatable + 1 :]) r
+			ON r.book_id = o.book_id AND r.account_id = o.account_id
+		 WHERE o.place > liquidatable
+		 ORDER BY o.place
+	LOOP
+		IF part.is_safe THEN
+			RETURN QUERY SELECT part.book_id, part.account_id, 'safe', NULL::bigint, NULL;
+		ELSE
+			RETURN QUERY
+			SELECT part.book_id, part.account_id, a.* FROM risk.sweep_account(part.book_id, part.account_id) a;
 		END IF;
 	END LOOP;
 END
@@ -284,5 +354,5 @@ COMMENT ON FUNCTION risk.sweep(int, int) IS
 
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
-	risk.due_accounts(int), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
+	risk.due_accounts(int), risk.reband_found(int, int[], bigint[]), risk.reband_due(), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
 FROM PUBLIC;
