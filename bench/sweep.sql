@@ -48,7 +48,7 @@ CREATE FUNCTION bench.positions(pair bigint) RETURNS int LANGUAGE sql IMMUTABLE 
 	SELECT CASE WHEN pair % 2 = 0 THEN 1 ELSE (ARRAY[2, 2, 2, 2, 3, 3, 3, 4, 4, 5])[1 + pair / 2 % 10] END
 $$;
 CREATE FUNCTION bench.instrument(pair bigint, n int) RETURNS int LANGUAGE sql IMMUTABLE AS $$
-	SELECT (1 + (pair * 7 + n * 3) % 20)::int
+	SELECT (1 + (pair * 7 + pair / 20 + n * 3) % 20)::int
 $$;
 CREATE PROCEDURE bench.open(first bigint, last bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -186,12 +186,12 @@ BEGIN
 	END LOOP;
 	-- a fall in which some are liquidated; the view has to say the same of everybody, or of many
 	SELECT m.price INTO price FROM ledger.mark_price m WHERE m.instrument_id = 20;
-	CALL bench.mark(20, round(price * 0.965, 6));
+	CALL bench.mark(20, round(price * 0.955, 6));
 	COMMIT;
 	IF bench.look_up(20, greatest((SELECT count(*) FROM ledger.account)::int / 20000, 1)) IS DISTINCT FROM bench.recompute(20) THEN
 		RAISE EXCEPTION 'recompute and ledger.account_risk find other accounts';
 	END IF;
-	CALL bench.tick('ticks', '350 bp', 1, 20, round(price * 0.965, 6), true);
+	CALL bench.tick('ticks', '450 bp', 1, 20, round(price * 0.955, 6), true);
 END
 $$;
 
