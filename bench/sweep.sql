@@ -16,7 +16,8 @@
 --				margin group, which is all that is asked for here; the mark that it
 --				needs as well is not counted
 --	everybody	the same for all accounts of the book
---	look all up	ledger.account_risk for the accounts with a position in the instrument
+--
+-- Whom recompute finds the sweep has to liquidate, and nobody else, or the run ends.
 
 \set ON_ERROR_STOP 1
 \set QUIET 1
@@ -263,11 +264,11 @@ BEGIN
 		END CASE;
 		COMMIT;
 		IF step NOT IN ('settle', 'settle all', 'nudge') AND round > 0 THEN
-			INSERT INTO bench.result VALUES (what, positions || ' positions', step, round, bench.since(at) / cardinality(pairs));
+			INSERT INTO bench.result VALUES (what, positions || CASE positions WHEN 1 THEN ' position' ELSE ' positions' END, step, round, bench.since(at) / cardinality(pairs));
 			INSERT INTO bench.figure
-			SELECT what, positions || ' positions, ' || step || ', its trigger', (u.a IS DISTINCT FROM u.b)::int FROM unnest(before, bench.triggers(pairs, true)) u(a, b)
+			SELECT what, positions || ' of each, ' || step || ', its trigger', (u.a IS DISTINCT FROM u.b)::int FROM unnest(before, bench.triggers(pairs, true)) u(a, b)
 			UNION ALL
-			SELECT what, positions || ' positions, ' || step || ', others', (u.a IS DISTINCT FROM u.b)::int FROM unnest(others, bench.triggers(pairs, false)) u(a, b);
+			SELECT what, positions || ' of each, ' || step || ', others', (u.a IS DISTINCT FROM u.b)::int FROM unnest(others, bench.triggers(pairs, false)) u(a, b);
 			COMMIT;
 		END IF;
 	END LOOP;

@@ -149,6 +149,7 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
 	v record;
+	r record;
 	quantum numeric;
 	part numeric;
 	lots numeric;
@@ -159,13 +160,12 @@ DECLARE
 BEGIN
 	SELECT p.qty, p.cost, p.notional, p.maintenance_margin, p.maintenance_basis, p.tier_floors, p.tier_rates,
 		   p.liquidation_fee_rate AS fee_rate, p.liquidation_requirement AS requirement, i.lot,
-		   coalesce(r.group_equity, r.equity) AS equity, coalesce(r.group_requirement, r.liquidation_requirement) AS required,
-		   r.maintenance_margin AS account_maintenance, y.step_rule, y.step_portion, y.execution = 'takeover' AND y.surplus_to = 'fund' AS at_bankruptcy,
-		   100 + y.liquidation_buffer AS level, r.group_equity IS NOT NULL AS in_group
+		   y.step_rule, y.step_portion, y.execution = 'takeover' AND y.surplus_to = 'fund' AS at_bankruptcy,
+		   100 + y.liquidation_buffer AS level,
+		   (SELECT max(f) FROM unnest(p.tier_floors) AS f WHERE f < p.notional) AS tier_floor
 	  INTO v
 	  FROM ledger.position_value p
 	  JOIN ledger.instrument i ON i.instrument_id = p.instrument_id
-	  JOIN ledger.account_risk r ON r.book_id = p.book_id AND r.account_id = p.account_id
 	  JOIN ledger.account a ON a.book_id = p.book_id AND a.account_id = p.account_id
 	 CROSS JOIN LATERAL (
 		SELECT * FROM ledger.policy y
@@ -175,21 +175,25 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN NULL;
 	END IF;
+	IF v.step_rule = 'all' OR v.notional = 0 OR v.step_rule = 'tier' AND coalesce(v.tier_floor, 0) = 0 THEN
+		RETURN v.qty;
+	END IF;
 	-- without equity there is nothing to be gained by steps
-	IF v.equity <= 0 OR v.step_rule = 'all' OR v.notional = 0 THEN
+	SELECT coalesce(k.group_equity, k.equity) AS equity, coalesce(k.group_requirement, k.liquidation_requirement) AS required,
+		   k.maintenance_margin, k.group_equity IS NOT NULL AS in_group
+	  INTO r
+	  FROM ledger.account_risk k
+	 WHERE k.book_id = next_step.book_id AND k.account_id = next_step.account_id;
+	IF r.equity <= 0 THEN
 		RETURN v.qty;
 	END IF;
 	quantum := coalesce(v.lot, 1e-8);
 
 	IF v.step_rule = 'tier' THEN
-		SELECT max(f) INTO part FROM unnest(v.tier_floors) AS f WHERE f < v.notional;
-		IF coalesce(part, 0) = 0 THEN
-			RETURN v.qty;
-		END IF;
-		part := abs(v.qty) * (v.notional - part) / v.notional;
+		part := abs(v.qty) * (v.notional - v.tier_floor) / v.notional;
 	ELSIF v.step_rule = 'portion' THEN
 		part := abs(v.qty) * v.step_portion;
-	ELSIF v.in_group THEN
+	ELSIF r.in_group THEN
 		RETURN v.qty;		-- what is short is another member's as well
 	ELSE
 		enough := ceil(abs(v.qty) / quantum);
@@ -203,9 +207,9 @@ BEGIN
 								  WHERE l.instrument_id = next_step.instrument_id
 									AND l.notional_floor = (SELECT coalesce(max(f), 0) FROM unnest(v.tier_floors) f WHERE f < abs(v.cost) * rest)) END;
 			-- the equity falls by its share, or by half of what is freed at the most
-			IF 100 * (v.equity - CASE WHEN v.at_bankruptcy THEN v.equity * v.maintenance_margin / nullif(v.account_maintenance, 0) * (1 - rest)
+			IF 100 * (r.equity - CASE WHEN v.at_bankruptcy THEN r.equity * v.maintenance_margin / nullif(r.maintenance_margin, 0) * (1 - rest)
 									  ELSE least(v.notional * (1 - rest) * v.fee_rate, (v.maintenance_margin - maintenance) / 2) END)
-				> v.level * (v.required - v.requirement + maintenance + v.notional * rest * v.fee_rate) THEN
+				> v.level * (r.required - v.requirement + maintenance + v.notional * rest * v.fee_rate) THEN
 				enough := lots;
 			ELSE
 				too_few := lots;

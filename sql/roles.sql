@@ -76,6 +76,7 @@ AS $function$
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_account(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.sweep_order(int, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.reband(int)'),
+		('operator', 'EXECUTE', 'FUNCTION', 'risk.reband_due(int, int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.alert(int)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.alert_account(int, bigint)'),
 		('operator', 'EXECUTE', 'FUNCTION', 'risk.freeze(bigint, text, int)'),

@@ -244,26 +244,92 @@ SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
 #variable_conflict use_column
+DECLARE
+	books int[];
+	accounts bigint[];
 BEGIN
-	RETURN QUERY
-	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
+	SELECT array_agg(d.book_id), array_agg(d.account_id) INTO books, accounts
 	  FROM (SELECT d.book_id, d.account_id FROM risk.due_accounts($1) d
 			 WHERE NOT EXISTS (SELECT FROM ledger.liquidation_order o
 								WHERE o.book_id = d.book_id AND o.account_id = d.account_id AND o.state = 'open')
 			UNION
 			SELECT d.book_id, d.account_id FROM risk.due_liquidation_orders($1) d) d
+	 WHERE d.account_id > 0;
+	-- most ticks end here: setting up the view takes longer than all the rest
+	IF books IS NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	SELECT d.book_id, d.account_id, coalesce(r.liquidatable, false)
+	  FROM unnest(books, accounts) AS d(book_id, account_id)
 	  LEFT JOIN LATERAL (
 		SELECT r.liquidatable, coalesce(r.group_level, r.margin_level) AS level, r.maintenance_margin
 		  FROM ledger.account_risk r
 		 WHERE r.book_id = d.book_id AND r.account_id = d.account_id
 		OFFSET 0) r ON true
-	 WHERE d.account_id > 0
 	 ORDER BY coalesce(r.liquidatable, false) DESC, d.book_id, r.level, r.maintenance_margin DESC, d.account_id
 	 LIMIT $2;
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep_order(int, int) IS
 	'The accounts of risk.due_accounts(), and those whose liquidation has an order out that is to end, in the order in which a sweep takes them: those that can be liquidated first, within a book by margin level, the lowest first, then by maintenance margin, the largest first, then by number.';
+
+-- Most who are found only came near, and keep their positions: their triggers are
+-- moved on, many at a time, and only the others are judged one by one.  Who may be
+-- liquidated is not kept locked before it is his turn: when somebody is left that
+-- a mark has still reached, the locks are given up with all that was done, and it
+-- is done again for the others alone.
+CREATE FUNCTION risk.reband_due(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
+RETURNS TABLE (book_id int, account_id bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $function$
+#variable_conflict use_column
+DECLARE
+	books int[];
+	accounts bigint[];
+	safe_books int[];
+	safe_accounts bigint[];
+BEGIN
+	SELECT array_agg(d.book_id), array_agg(d.account_id) INTO safe_books, safe_accounts
+	  FROM (SELECT d.book_id, d.account_id FROM risk.due_accounts($1) d
+			 WHERE d.account_id > 0
+			   AND NOT EXISTS (SELECT FROM ledger.liquidation_order o
+								WHERE o.book_id = d.book_id AND o.account_id = d.account_id AND o.state = 'open')
+			 LIMIT $2) d;
+	FOR pass IN 1 .. 2 LOOP
+		books := safe_books;
+		accounts := safe_accounts;
+		EXIT WHEN books IS NULL;
+		BEGIN
+			PERFORM risk.reband_accounts(d.book_id, array_agg(d.account_id), false)
+			   FROM unnest(books, accounts) AS d(book_id, account_id)
+			  GROUP BY d.book_id
+			  ORDER BY d.book_id;
+			SELECT array_agg(d.book_id), array_agg(d.account_id) INTO safe_books, safe_accounts
+			  FROM (SELECT d.book_id, d.account_id FROM unnest(books, accounts) AS d(book_id, account_id)
+					EXCEPT
+					SELECT f.book_id, f.account_id FROM risk.due_accounts($1) f) d;
+			IF pass = 1 AND coalesce(cardinality(safe_books), 0) < cardinality(books) THEN
+				RAISE SQLSTATE 'RX001';
+			END IF;
+			EXIT;
+		EXCEPTION
+			WHEN SQLSTATE 'RX001' THEN
+				NULL;
+			WHEN OTHERS THEN
+				RETURN;		-- whose fault it was comes out when each is looked at by itself
+		END;
+	END LOOP;
+	RETURN QUERY
+	SELECT d.book_id, d.account_id FROM unnest(safe_books, safe_accounts) AS d(book_id, account_id)
+	 ORDER BY d.book_id, d.account_id;
+END
+$function$;
+COMMENT ON FUNCTION risk.reband_due(int, int) IS
+	'Of the accounts of risk.due_accounts(), at most so many: moves the triggers of those that are safe to where they belong, and returns them. The others are still to be looked at, those among them that another transaction has locked. Called by risk.sweep(), and by the background worker before it looks at who is left.';
 
 CREATE FUNCTION risk.sweep(instrument_id int DEFAULT NULL, max_accounts int DEFAULT NULL)
 RETURNS TABLE (book_id int, account_id bigint, result text, liquidation_id bigint, detail text)
@@ -279,21 +345,20 @@ DECLARE
 BEGIN
 	PERFORM risk.trigger_stop_orders(sweep.instrument_id);
 	PERFORM risk.reband();
+	RETURN QUERY
+	SELECT s.book_id, s.account_id, 'safe', NULL::bigint, NULL FROM risk.reband_due(sweep.instrument_id, sweep.max_accounts) s;
 	SELECT array_agg(o.book_id ORDER BY o.place), array_agg(o.account_id ORDER BY o.place) INTO books, accounts
 	  FROM risk.sweep_order(sweep.instrument_id, sweep.max_accounts) WITH ORDINALITY AS o(book_id, account_id, liquidatable, place);
 	FOR i IN 1 .. coalesce(cardinality(books), 0) LOOP
 		RETURN QUERY
 		SELECT books[i], accounts[i], a.* FROM risk.sweep_account(books[i], accounts[i]) a;
-		IF i % 1000 = 0 THEN
-			RAISE NOTICE '% of % accounts are looked at', i, cardinality(accounts);
-		END IF;
 	END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION risk.sweep(int, int) IS
-	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). In the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller, with a NOTICE after every 1,000 accounts; cancelled, it has done nothing: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
+	'Looks at the accounts whose triggers the marks of an instrument, or of all, have reached, at most so many, and liquidates those that are due, after the stop orders that the marks have reached; says for each what it did, see risk.sweep_account(). First those whose triggers alone had to move, at most as many again, as safe; then the others in the order of risk.sweep_order(). Several sessions may run it at once: an account is handled by one of them, the others say busy. All in the transaction of the caller; cancelled, it has done nothing: from cron, give max_accounts; the background worker takes each account in a transaction of its own.';
 
 REVOKE ALL ON FUNCTION
 	risk.create_sweep_tables(), risk.note_margin_change(), risk.reband_accounts(int, bigint[], boolean), risk.reband(int),
-	risk.due_accounts(int), risk.require_read_committed(text), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
+	risk.due_accounts(int), risk.reband_due(int, int), risk.require_read_committed(text), risk.sweep_account(int, bigint), risk.sweep_order(int, int), risk.sweep(int, int)
 FROM PUBLIC;

@@ -74,6 +74,7 @@ static Step steps[] = {
 	{.function = "confirm_held_ticks", .due = "SELECT EXISTS (SELECT FROM ledger.held_tick)"},
 	{.function = "trigger_stop_orders", .due = "SELECT EXISTS (SELECT FROM ledger.stop_order WHERE state = 'open')"},
 	{.function = "reband", .due = "SELECT EXISTS (SELECT FROM ledger.margin_change WHERE effective_at <= clock_timestamp())"},
+	{.function = "reband_due"},
 	{.function = "sweep_account", .rows = "SELECT book_id, account_id FROM risk.sweep_order()"},
 	{.function = "alert_account", .rows = "SELECT book_id, account_id FROM risk.due_alerts()"},
 	{.function = "hold_gainers"},
