@@ -59,10 +59,10 @@ typedef struct QueueNeed
 	Numeric		qty;
 } QueueNeed;
 
-/* What of takeover t is not placed, and still held as position p; signed as t. */
+/* What of takeover t is not placed, and still held as position p; signed as t, zero when p is on the other side. */
 #define QTY_TO_PLACE \
-	"sign(t.qty) * least(abs(t.qty) - coalesce((SELECT sum(d.qty) FROM {deleveraging} d" \
-	"  WHERE d.book_id = $1 AND d.takeover_id = t.takeover_id), 0), sign(t.qty) * p.qty)"
+	"sign(t.qty) * greatest(least(abs(t.qty) - coalesce((SELECT sum(d.qty) FROM {deleveraging} d" \
+	"  WHERE d.book_id = $1 AND d.takeover_id = t.takeover_id), 0), sign(t.qty) * p.qty), 0)"
 
 static const LedgerStatement read_takeovers = {
 	"SELECT t.takeover_id, t.instrument_id, t.liquidity_account, i.kind, i.multiplier, " QTY_TO_PLACE ","
@@ -88,7 +88,7 @@ static const LedgerStatement read_excess = {
 	" CROSS JOIN LATERAL (SELECT y.* FROM {policy} y WHERE y.policy_code = a.policy_code"
 	"  AND y.effective_at <= clock_timestamp() ORDER BY y.version DESC LIMIT 1) y"
 	" CROSS JOIN LATERAL (SELECT " QTY_TO_PLACE " AS qty) q"
-	" WHERE t.book_id = $1 AND t.for_adl AND q.qty * sign(t.qty) > 0"
+	" WHERE t.book_id = $1 AND t.for_adl AND q.qty <> 0"
 	" ORDER BY t.takeover_id",
 	1, {INT4OID}
 };

@@ -168,7 +168,22 @@ CALL pg_temp.fill(570, 8, risk.system_account(570, 'liquidity', 'USDT'), 50, 85)
 SELECT * FROM pg_temp.settle(570);
 SELECT * FROM change;
 
--- 9. All books at once; one that is not there
+-- 9. The liquidity account stands on the other side since: nothing of the 80 is left,
+-- whatever its bankruptcy price, which is below the price of the takeover where a
+-- mark moved while both were read
+
+CALL pg_temp.crowd(573, 'coinex', 100);
+CALL pg_temp.gap(573);
+CALL pg_temp.fill(573, 8, risk.system_account(573, 'liquidity', 'USDT'), 130, 75);
+BEGIN;
+ALTER TABLE ledger.takeover DISABLE TRIGGER USER;
+UPDATE ledger.takeover SET bankruptcy_price = 80 WHERE book_id = 573;
+ALTER TABLE ledger.takeover ENABLE TRIGGER USER;
+SELECT * FROM pg_temp.settle(573);
+ROLLBACK;
+SELECT * FROM pg_temp.settle(573);
+
+-- 10. All books at once; one that is not there
 
 CALL pg_temp.crowd(571, 'coinex', 0.01);
 CALL pg_temp.gap(571);
@@ -177,5 +192,5 @@ CALL pg_temp.gap(572);
 SELECT book, stage, count(*) FROM risk.settle() WHERE book IN (571, 572) GROUP BY book, stage ORDER BY book, stage;
 SELECT * FROM risk.settle(-1);
 
-SELECT * FROM ledger.open_shortfall WHERE book_id BETWEEN 560 AND 572;
-SELECT b.book_id, v.* FROM generate_series(560, 572) AS b(book_id), LATERAL risk.verify(b.book_id) v WHERE v.violations > 0;
+SELECT * FROM ledger.open_shortfall WHERE book_id BETWEEN 560 AND 573;
+SELECT b.book_id, v.* FROM generate_series(560, 573) AS b(book_id), LATERAL risk.verify(b.book_id) v WHERE v.violations > 0;
