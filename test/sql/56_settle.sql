@@ -172,16 +172,16 @@ SELECT * FROM change;
 -- whatever its bankruptcy price, which is below the price of the takeover where a
 -- mark moved while both were read
 
-CALL pg_temp.crowd(573, 'coinex', 100);
-CALL pg_temp.gap(573);
-CALL pg_temp.fill(573, 8, risk.system_account(573, 'liquidity', 'USDT'), 130, 75);
+CALL pg_temp.crowd(559, 'coinex', 100);
+CALL pg_temp.gap(559);
+CALL pg_temp.fill(559, 8, risk.system_account(559, 'liquidity', 'USDT'), 130, 75);
 BEGIN;
 ALTER TABLE ledger.takeover DISABLE TRIGGER USER;
-UPDATE ledger.takeover SET bankruptcy_price = 80 WHERE book_id = 573;
+UPDATE ledger.takeover SET bankruptcy_price = 80 WHERE book_id = 559;
 ALTER TABLE ledger.takeover ENABLE TRIGGER USER;
-SELECT * FROM pg_temp.settle(573);
+SELECT * FROM pg_temp.settle(559);
 ROLLBACK;
-SELECT * FROM pg_temp.settle(573);
+SELECT * FROM pg_temp.settle(559);
 
 -- 10. All books at once; one that is not there
 
@@ -192,5 +192,5 @@ CALL pg_temp.gap(572);
 SELECT book, stage, count(*) FROM risk.settle() WHERE book IN (571, 572) GROUP BY book, stage ORDER BY book, stage;
 SELECT * FROM risk.settle(-1);
 
-SELECT * FROM ledger.open_shortfall WHERE book_id BETWEEN 560 AND 573;
-SELECT b.book_id, v.* FROM generate_series(560, 573) AS b(book_id), LATERAL risk.verify(b.book_id) v WHERE v.violations > 0;
+SELECT * FROM ledger.open_shortfall WHERE book_id BETWEEN 559 AND 572;
+SELECT b.book_id, v.* FROM generate_series(559, 572) AS b(book_id), LATERAL risk.verify(b.book_id) v WHERE v.violations > 0;
