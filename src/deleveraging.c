@@ -110,7 +110,7 @@ static const LedgerStatement read_queue = {
 	7, {INT4OID, INT4OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, INT8ARRAYOID}
 };
 
-/* Executed now, both sides at the same time: after any funding that has been posted. */
+/* Executed now, both sides at the same time: after any funding that has been posted.  With an event for each. */
 static const LedgerStatement insert_deleveragings = {
 	"WITH closed AS ("
 	" INSERT INTO {trade} (executed_at, book_id, account_id, instrument_id, execution_id, side, qty, price, kind)"
@@ -119,28 +119,22 @@ static const LedgerStatement insert_deleveragings = {
 	" FROM (SELECT u.*, -nextval('{schema}.trade_execution_id_seq') AS execution_id"
 	"  FROM unnest($9, $11) AS u(account_id, qty)) AS t,"
 	" (VALUES (true), (false)) AS l(counterparty)"
-	" RETURNING execution_id, account_id, trade_id)"
-	" INSERT INTO {deleveraging} (book_id, takeover_id, shortfall_id, account_id, liquidity_account, instrument_id,"
+	" RETURNING execution_id, account_id, trade_id),"
+	" made AS (INSERT INTO {deleveraging} (book_id, takeover_id, shortfall_id, account_id, liquidity_account, instrument_id,"
 	"  rank, execution_id, trade_id, liquidity_trade_id, formula, score, qty, price, mark_price, gain)"
 	" SELECT $1, $2, nullif($3, 0), u.account_id, $4, $5, u.place, c.execution_id, c.trade_id, l.trade_id, $6, u.score,"
 	"  u.qty, $7, $8, trim_scale(u.gain)"
 	" FROM unnest($9, $10, $11, $12) WITH ORDINALITY AS u(account_id, score, qty, gain, place)"
 	" JOIN closed c ON c.account_id = u.account_id"
 	" JOIN closed l ON l.execution_id = c.execution_id AND l.account_id = $4"
-	" ORDER BY u.place RETURNING deleveraging_id",
-	13, {INT4OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, NUMERICOID, NUMERICOID,
-		INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, BOOLOID}
-};
-
-static const LedgerStatement insert_events = {
-	"INSERT INTO {event} (book_id, account_id, kind, payload)"
+	" ORDER BY u.place RETURNING *)"
+	" INSERT INTO {event} (book_id, account_id, kind, payload)"
 	" SELECT d.book_id, d.account_id, 'deleveraging', jsonb_build_object('deleveraging_id', d.deleveraging_id,"
 	"  'instrument_id', d.instrument_id, 'rank', d.rank, 'formula', d.formula, 'score', d.score, 'qty', d.qty,"
 	"  'price', d.price, 'mark_price', d.mark_price, 'trade_id', d.trade_id, 'shortfall_id', d.shortfall_id)"
-	" FROM unnest($2) AS n(id), LATERAL ("
-	"  SELECT d.* FROM {deleveraging} d WHERE d.book_id = $1 AND d.deleveraging_id = n.id OFFSET 0) AS d"
-	" ORDER BY d.deleveraging_id",
-	2, {INT4OID, INT8ARRAYOID}
+	" FROM made d ORDER BY d.deleveraging_id",
+	13, {INT4OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, NUMERICOID, NUMERICOID,
+		INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, BOOLOID}
 };
 
 /* What all of it has brought so far, and what of that is on suspense. */
@@ -435,7 +429,6 @@ write_deleveragings(Settling *settling, OpenShortfall *shortfall, TakenPosition 
 		NumericGetDatum(takeover->closing_price), NumericGetDatum(takeover->mark_price)
 	};
 	static const Oid types[4] = {INT8OID, NUMERICOID, NUMERICOID, NUMERICOID};
-	Datum	   *ids = palloc(sizeof(Datum) * n);
 
 	for (int c = 0; c < 4; c++)
 		columns[c] = palloc(sizeof(Datum) * n);
@@ -460,11 +453,6 @@ write_deleveragings(Settling *settling, OpenShortfall *shortfall, TakenPosition 
 		values[c + 8] = array_argument(columns[c], c == 1 ? no_score : NULL, n, types[c]);
 	values[12] = BoolGetDatum(decimal_sign(takeover->qty) < 0);
 	wiring_write(settling->wiring, &insert_deleveragings, values);
-
-	for (int i = 0; i < n; i++)
-		ids[i] = Int64GetDatum(result_int64(i, 1));
-	values[1] = array_argument(ids, NULL, n, INT8OID);
-	wiring_write(settling->wiring, &insert_events, values);
 }
 
 /*

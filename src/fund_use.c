@@ -30,14 +30,6 @@ static const LedgerStatement read_use = {
 	4, {INT4OID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-static const LedgerStatement add_use_of_payments = {
-	ADD_FUND_USE("(SELECT y.book_id, y.period, y.stage, y.amount, s.asset_code, s.owner_id, s.account_id, s.policy_code"
-				 " FROM unnest($2) AS n(id), LATERAL ("
-				 "  SELECT y.* FROM {shortfall_payment} y WHERE y.book_id = $1 AND y.payment_id = n.id OFFSET 0) AS y, LATERAL ("
-				 "  SELECT s.* FROM {shortfall} s WHERE s.book_id = $1 AND s.shortfall_id = y.shortfall_id OFFSET 0) AS s)"),
-	2, {INT4OID, INT8ARRAYOID}
-};
-
 static uint32
 hash_key(const void *key, Size size pg_attribute_unused())
 {
@@ -144,13 +136,4 @@ fund_pays(FundPayments *payments, const char *policy_code, const char *asset_cod
 	use->amount = decimal_add(use->amount, amount);
 	use = use_of(payments, asset_code, "policy", policy_code);
 	use->amount = decimal_add(use->amount, amount);
-}
-
-/* fund_use_of_payments: record what the payments of stage fund among these have used */
-void
-fund_use_of_payments(Wiring *wiring, int32 book_id, Datum payment_ids)
-{
-	Datum		values[2] = {Int32GetDatum(book_id), payment_ids};
-
-	wiring_write(wiring, &add_use_of_payments, values);
 }

@@ -45,6 +45,5 @@ extern Numeric fund_limit(FundPayments *payments, const FundCaps *caps, const ch
 						  Numeric paid_before, Numeric amount);
 extern void fund_pays(FundPayments *payments, const char *policy_code, const char *asset_code,
 					  const char *owner_id, int64 account_id, Numeric amount);
-extern void fund_use_of_payments(Wiring *wiring, int32 book_id, Datum payment_ids);
 
 #endif							/* RISK_FUND_USE_H */

@@ -228,7 +228,7 @@ late_fills_hand_over(Wiring *wiring, int32 book_id)
 	char	  **asset_codes;
 	int			n;
 
-	if (!TransactionIdIsValid(noting_transaction) || noting_transaction != GetTopTransactionIdIfAny())
+	if (!is_this_transaction(noting_transaction))
 		return;
 	wiring_write(wiring, &take_late_fills, values);
 	n = SPI_processed;

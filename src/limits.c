@@ -335,7 +335,7 @@ limits_judge(Wiring *wiring, int32 book_id)
 	bool		added_risk = false;
 	bool		added_limited = false;
 
-	if (!TransactionIdIsValid(noting_transaction) || noting_transaction != GetTopTransactionIdIfAny())
+	if (!is_this_transaction(noting_transaction))
 		return;
 	wiring_write(wiring, &take_notes, values);
 	n = SPI_processed;

@@ -89,23 +89,25 @@ static const LedgerStatement read_instruments = {
 	1, {INT4OID}
 };
 
+/* With what the caps of the fund count, and an event for each, all out of the rows as they were made. */
 static const LedgerStatement insert_payments = {
-	"INSERT INTO {shortfall_payment} (book_id, shortfall_id, asset_code, account_id, stage, amount, claim)"
+	"WITH made AS ("
+	" INSERT INTO {shortfall_payment} (book_id, shortfall_id, asset_code, account_id, stage, amount, claim)"
 	" SELECT $1, $2, $3, u.account_id, u.stage, u.amount, u.claim"
 	" FROM unnest($4, $5, $6, $7) WITH ORDINALITY AS u(account_id, stage, amount, claim, place)"
-	" ORDER BY u.place RETURNING payment_id",
-	7, {INT4OID, INT8OID, TEXTOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
-};
-
-static const LedgerStatement insert_events = {
-	"INSERT INTO {event} (book_id, account_id, kind, payload)"
-	" SELECT y.book_id, y.account_id, CASE y.stage WHEN 'socialise' THEN 'loss_share' ELSE 'shortfall_payment' END,"
-	"  jsonb_build_object('payment_id', y.payment_id, 'shortfall_id', y.shortfall_id, 'asset_code', y.asset_code,"
-	"   'stage', y.stage, 'amount', y.amount, 'claim', y.claim, 'left', $3)"
-	" FROM unnest($2) AS n(id), LATERAL ("
-	"  SELECT y.* FROM {shortfall_payment} y WHERE y.book_id = $1 AND y.payment_id = n.id OFFSET 0) AS y"
-	" ORDER BY y.payment_id",
-	3, {INT4OID, INT8ARRAYOID, NUMERICOID}
+	" ORDER BY u.place"
+	" RETURNING book_id, payment_id, period, shortfall_id, asset_code, account_id, stage, amount, claim),"
+	" used AS (" ADD_FUND_USE("(SELECT y.book_id, y.period, y.stage, y.amount, s.asset_code, s.owner_id, s.account_id,"
+							  "  s.policy_code"
+							  " FROM made y, LATERAL (SELECT s.* FROM {shortfall} s"
+							  "  WHERE s.book_id = y.book_id AND s.shortfall_id = y.shortfall_id OFFSET 0) AS s)") "),"
+	" told AS (INSERT INTO {event} (book_id, account_id, kind, payload)"
+	"  SELECT y.book_id, y.account_id, CASE y.stage WHEN 'socialise' THEN 'loss_share' ELSE 'shortfall_payment' END,"
+	"   jsonb_build_object('payment_id', y.payment_id, 'shortfall_id', y.shortfall_id, 'asset_code', y.asset_code,"
+	"    'stage', y.stage, 'amount', y.amount, 'claim', y.claim, 'left', $8)"
+	"  FROM made y ORDER BY y.payment_id)"
+	" SELECT y.payment_id FROM made y ORDER BY y.payment_id",
+	8, {INT4OID, INT8OID, TEXTOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICOID}
 };
 
 static const LedgerStatement reduce_shortfall = {
@@ -281,8 +283,7 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 	int			n = payments->n;
 	Datum	   *columns[4];
 	bool	   *no_claim = palloc(sizeof(bool) * Max(n, 1));
-	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
-	Datum		values[7] = {
+	Datum		values[8] = {
 		Int32GetDatum(settling->book_id), Int64GetDatum(shortfall->shortfall_id),
 		CStringGetTextDatum(shortfall->asset_code)
 	};
@@ -315,23 +316,18 @@ write_payments(Settling *settling, OpenShortfall *shortfall, Posting *posting, S
 		payouts_watch(settling->wiring, settling->book_id);
 	for (int c = 0; c < 4; c++)
 		values[c + 3] = array_argument(columns[c], c == 3 ? no_claim : NULL, n, types[c]);
+	values[7] = NumericGetDatum(payments->left);
 	wiring_write(settling->wiring, &insert_payments, values);
-	for (int i = 0; i < n; i++)
-		ids[i] = Int64GetDatum(result_int64(i, 1));
 	for (int i = 0; i < n; i++)
 	{
 		SuspensePayment    *payment = &payments->rows[i];
+		int64		payment_id = result_int64(i, 1);
 
-		posting_post(posting, payment->payer, decimal_negate(payment->amount), payment->entry_kind,
-					 DatumGetInt64(ids[i]), now);
-		posting_post(posting, suspense, payment->amount, payment->entry_kind, DatumGetInt64(ids[i]), now);
+		posting_post(posting, payment->payer, decimal_negate(payment->amount), payment->entry_kind, payment_id, now);
+		posting_post(posting, suspense, payment->amount, payment->entry_kind, payment_id, now);
 	}
-	values[1] = array_argument(ids, NULL, n, INT8OID);
-	fund_use_of_payments(settling->wiring, settling->book_id, values[1]);
-	values[2] = NumericGetDatum(payments->left);
-	wiring_write(settling->wiring, &insert_events, values);
 
-	values[1] = Int64GetDatum(shortfall->shortfall_id);
+	values[2] = values[7];
 	if (decimal_sign(payments->left) > 0)
 		wiring_write(settling->wiring, &reduce_shortfall, values);
 	else

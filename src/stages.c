@@ -464,7 +464,6 @@ stages_write(Waterfall *waterfall)
 	Datum	   *columns[6];
 	Datum		values[7] = {Int32GetDatum(waterfall->book_id)};
 	static const Oid types[6] = {INT8OID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID};
-	int64	   *reset_ids = palloc(sizeof(int64) * n);
 	TimestampTz now = GetCurrentTimestamp();
 	bool		watched = false;
 
@@ -495,15 +494,12 @@ stages_write(Waterfall *waterfall)
 	wiring_write(waterfall->wiring, &insert_resets, values);
 
 	for (int i = 0; i < n; i++)
-		reset_ids[i] = result_int64(i, 1);
-	for (int i = 0; i < n; i++)
 	{
 		Payment    *payment = &waterfall->payments[i];
+		int64		reset_id = result_int64(i, 1);
 
-		posting_post(waterfall->posting, payment->deficit->account, payment->amount, "reset",
-					 reset_ids[i], now);
-		posting_post(waterfall->posting, payment->payer, decimal_negate(payment->amount), "reset",
-					 reset_ids[i], now);
+		posting_post(waterfall->posting, payment->deficit->account, payment->amount, "reset", reset_id, now);
+		posting_post(waterfall->posting, payment->payer, decimal_negate(payment->amount), "reset", reset_id, now);
 	}
 	for (int i = 0; i < waterfall->ndeficits; i++)
 		if (waterfall->deficits[i].capped != NULL && waterfall->deficits[i].shortfall_id != 0)

@@ -5,6 +5,7 @@
 #ifndef RISK_TRIGGER_ROWS_H
 #define RISK_TRIGGER_ROWS_H
 
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "utils/date.h"
 
@@ -38,6 +39,13 @@ typedef struct RowReader
 
 /* What a trigger does with its rows of one book. */
 typedef void (*BookPosting) (Wiring *wiring, int32 book_id, void **rows, int n);
+
+/* Whether a transaction, when there is one, is the one that runs. */
+static inline bool
+is_this_transaction(TransactionId xid)
+{
+	return TransactionIdIsValid(xid) && xid == GetTopTransactionIdIfAny();
+}
 
 extern DateADT period_of(TimestampTz instant);
 extern bool number_is_valid(Numeric value, int scale, NumberRule rule);
