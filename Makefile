@@ -39,6 +39,7 @@ OBJS = \
 	src/ranks_sql.o \
 	src/margin.o \
 	src/leverage.o \
+	src/row_lock.o \
 	src/hot_rows.o \
 	src/wiring.o \
 	src/retention.o \
@@ -102,6 +103,7 @@ SQL_PARTS = \
 	sql/collateral_formulas.sql \
 	sql/ranks.sql \
 	sql/partitions.sql \
+	sql/row_lock.sql \
 	sql/triggers.sql \
 	sql/policy.sql \
 	sql/tables.sql \

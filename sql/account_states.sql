@@ -31,12 +31,12 @@ DECLARE
 BEGIN
 	-- the balances first, as posting locks them: nothing comes to them any more
 	SELECT array_agg(l.book_id), array_agg(l.account_id) INTO books, ids
-	  FROM (SELECT b.book_id, b.account_id
+	  FROM (SELECT b.book_id, b.account_id, b.ctid
 			  FROM ledger.account a
 			  JOIN ledger.balance b ON b.book_id = a.book_id AND b.account_id = a.account_id AND b.slot = 0
 			 WHERE (close_accounts.book_id IS NULL OR a.book_id = close_accounts.book_id) AND a.status = 'closing' AND a.kind = 'trader'
-			 ORDER BY b.book_id, b.account_id
-			   FOR NO KEY UPDATE OF b SKIP LOCKED) l;
+			OFFSET 0) l
+	 WHERE risk.lock_if_free('ledger.balance', l.ctid);
 	UPDATE ledger.account a SET status = 'closed'
 	 WHERE (a.book_id, a.account_id) IN (SELECT * FROM unnest(books, ids))
 	   AND a.status = 'closing' AND a.parent_id IS NOT NULL AND risk.what_is_left(a.book_id, a.account_id) IS NULL;

@@ -100,7 +100,7 @@ BEGIN
 	END IF;
 	PERFORM FROM ledger.balance b
 	  WHERE b.book_id = alert_account.book_id AND b.slot = 0 AND b.account_id = alert_account.account_id
-		FOR NO KEY UPDATE SKIP LOCKED;
+		AND risk.lock_if_free('ledger.balance', b.ctid);
 	IF NOT FOUND THEN
 		result := 'busy';
 		RETURN NEXT;

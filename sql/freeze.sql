@@ -90,16 +90,16 @@ BEGIN
 		   FOR NO KEY UPDATE;
 	END IF;
 	SELECT array_agg(l.book_id), array_agg(l.account_id) INTO books, ids
-	  FROM (SELECT a.book_id, a.account_id
+	  FROM (SELECT a.book_id, a.account_id, a.ctid
 			  FROM ledger.account a
 			 WHERE (apply_freezes.book_id IS NULL OR a.book_id = apply_freezes.book_id)
 			   AND (for_account IS NULL AND for_owner IS NULL OR a.account_id = for_account OR a.owner_id = for_owner)
 			   AND a.status NOT IN ('frozen', 'closed') AND a.kind = 'trader'
 			   AND risk.freeze_of(a.book_id, a.account_id, a.owner_id) IS NOT NULL
-			 ORDER BY a.book_id, a.account_id
-			   FOR NO KEY UPDATE SKIP LOCKED) l;
+			OFFSET 0) l
+	 WHERE risk.lock_if_free('ledger.account', l.ctid);
 	UPDATE ledger.account a SET status = 'frozen'
-	 WHERE (a.book_id, a.account_id) IN (SELECT * FROM unnest(books, ids));
+	 WHERE (a.book_id, a.account_id) IN (SELECT * FROM unnest(books, ids)) AND a.status NOT IN ('frozen', 'closed');
 	GET DIAGNOSTICS changed = ROW_COUNT;
 	RETURN changed;
 END

@@ -270,9 +270,10 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT array_agg(s.book_id), array_agg(s.stop_id) INTO out_books, out_stops
-	  FROM (SELECT s.book_id, s.stop_id FROM ledger.stop_order s
+	  FROM (SELECT s.book_id, s.stop_id, s.ctid FROM ledger.stop_order s
 			 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(due_books, due_stops)) AND s.state = 'open'
-			 ORDER BY s.book_id, s.stop_id FOR UPDATE SKIP LOCKED) s;
+			OFFSET 0) s
+	 WHERE risk.lock_if_free('ledger.stop_order', s.ctid);
 	IF out_stops IS NULL THEN
 		RETURN;
 	END IF;
@@ -289,12 +290,13 @@ BEGIN
 			UNION ALL
 			SELECT m.account_id FROM ledger.account m
 			 WHERE a.in_group AND m.book_id = a.book_id AND m.owner_id = a.owner_id AND m.in_group AND m.status <> 'closed') m
-		 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops))
+		 WHERE (s.book_id, s.stop_id) IN (SELECT * FROM unnest(out_books, out_stops)) AND s.state = 'open'
 	), locked AS MATERIALIZED (
-		SELECT b.book_id, b.account_id FROM ledger.balance b
-		 WHERE b.slot = 0 AND (b.book_id, b.account_id) IN (SELECT k.book_id, k.account_id FROM backing k)
-		 ORDER BY b.book_id, b.account_id
-		   FOR NO KEY UPDATE SKIP LOCKED
+		SELECT l.book_id, l.account_id
+		  FROM (SELECT b.book_id, b.account_id, b.ctid FROM ledger.balance b
+				 WHERE b.slot = 0 AND (b.book_id, b.account_id) IN (SELECT k.book_id, k.account_id FROM backing k)
+				OFFSET 0) l
+		 WHERE risk.lock_if_free('ledger.balance', l.ctid)
 	)
 	SELECT array_agg(o.book_id), array_agg(o.stop_id) INTO out_books, out_stops
 	  FROM (SELECT k.book_id, k.stop_id

@@ -79,9 +79,8 @@ DECLARE
 BEGIN
 	FOR change IN
 		SELECT * FROM ledger.margin_change c
-		 WHERE c.effective_at <= clock_timestamp()
+		 WHERE c.effective_at <= clock_timestamp() AND risk.lock_if_free('ledger.margin_change', c.ctid)
 		 ORDER BY c.change_id
-		   FOR UPDATE SKIP LOCKED
 	LOOP
 		done := true;
 		FOR part IN
@@ -190,10 +189,9 @@ BEGIN
 				USING ERRCODE = '23503', HINT = 'See the table account.';
 		END IF;
 		SELECT array_agg(b.account_id) INTO locked
-		  FROM (SELECT b.account_id FROM ledger.balance b
-				 WHERE b.book_id = sweep_account.book_id AND b.slot = 0 AND b.account_id = ANY (ids)
-				 ORDER BY b.account_id
-				   FOR NO KEY UPDATE SKIP LOCKED) b;
+		  FROM ledger.balance b
+		 WHERE b.book_id = sweep_account.book_id AND b.slot = 0 AND b.account_id = ANY (ids)
+		   AND risk.lock_if_free('ledger.balance', b.ctid);
 		IF cardinality(locked) IS DISTINCT FROM cardinality(ids) THEN
 			RAISE SQLSTATE 'RX001';
 		END IF;

@@ -33,6 +33,7 @@
 
 #include "compat.h"
 #include "hot_rows.h"
+#include "row_lock.h"
 
 /* How many rows go to the table at a time. */
 #define ROWS_AT_A_TIME			1000
@@ -251,39 +252,13 @@ hot_next(HotTable *table, ScanDirection direction)
 
 /*
  * hot_lock
- *		Lock the row in the slot FOR NO KEY UPDATE, as a statement with the
- *		snapshot of the scan would; the slot then has its latest version.
- *		False when it is gone, or held by somebody whom policy says not to
- *		wait for.  The key of a row never changes, so nothing is to be asked again.
+ *		Lock the row in the slot, see row_lock(); the slot then has its latest
+ *		version.  The key of a row never changes, so nothing is to be asked again.
  */
 bool
 hot_lock(HotTable *table, LockWaitPolicy policy)
 {
-	ItemPointerData tid = table->slot->tts_tid;
-	uint8		flags = TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
-	TM_FailureData failure;
-
-	if (!IsolationUsesXactSnapshot())
-		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
-	switch (table_tuple_lock(table->relation, &tid, table->snapshot, table->slot,
-							 GetCurrentCommandId(false), LockTupleNoKeyExclusive, policy, flags, &failure))
-	{
-		case TM_Ok:
-			return true;
-		case TM_WouldBlock:
-		case TM_SelfModified:
-			return false;
-		case TM_Updated:
-		case TM_Deleted:
-			if (IsolationUsesXactSnapshot())
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						 errmsg("could not serialize access due to concurrent update")));
-			return false;
-		default:
-			elog(ERROR, "a row of table \"%s\" cannot be locked", RelationGetRelationName(table->relation));
-	}
-	return false;				/* keep compiler quiet */
+	return row_lock(table->relation, &table->slot->tts_tid, table->snapshot, policy, table->slot);
 }
 
 void

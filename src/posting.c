@@ -8,7 +8,7 @@
  * Lock order.  (0) The funding locks of the instruments that are traded, see
  * funding.c.  (1) Balances of traders, and of those who stand behind them, by
  * account_id, in one pass for the whole statement.  (2) Slots of system
- * accounts; they are never waited for.  (3) The gate: the row of the book, then
+ * accounts; they are never waited for, see row_lock.c.  (3) The gate: the row of the book, then
  * slot 0 of floored system accounts by account_id.  After (3) nothing of (1) is
  * waited for.  A transaction of one statement cannot deadlock, nor can several
  * that lock traders in ascending order and pass the gate last.
@@ -122,28 +122,25 @@ static const LedgerStatement read_instrument_fund = {
 	3, {INT4OID, TEXTOID, INT4OID}
 };
 
-static const LedgerStatement lock_any_slot = {
-	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
-	" FROM {balance} b"
+static const LedgerStatement read_slots = {
+	"SELECT b.slot FROM {balance} b"
 	" WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot <> 0"
 	" AND b.slot / $3 = $4 / $3"
-	" ORDER BY b.slot LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+	" ORDER BY b.slot",
 	4, {INT4OID, INT8OID, INT4OID, INT4OID}
 };
 
 static const LedgerStatement insert_slot = {
-	"INSERT INTO {balance} AS b (book_id, slot, account_id)"
+	"INSERT INTO {balance} (book_id, slot, account_id)"
 	" SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM {balance} o"
-	"  WHERE o.book_id = $1 AND o.slot = $2 AND o.account_id = $3)"
-	" RETURNING b.account_id, b.amount, b.seq, b.posted_at, b.slot",
+	"  WHERE o.book_id = $1 AND o.slot = $2 AND o.account_id = $3)",
 	3, {INT4OID, INT4OID, INT8OID}
 };
 
-static const LedgerStatement lock_filled_slots = {
-	"SELECT b.account_id, b.amount, b.seq, b.posted_at, b.slot"
-	" FROM {balance} b"
+static const LedgerStatement read_filled_slots = {
+	"SELECT b.slot FROM {balance} b"
 	" WHERE b.book_id = $1 AND b.account_id = $2 AND b.slot <> 0 AND b.amount <> 0"
-	" ORDER BY b.slot FOR NO KEY UPDATE SKIP LOCKED",
+	" ORDER BY b.slot",
 	2, {INT4OID, INT8OID}
 };
 
@@ -217,22 +214,6 @@ remember_balance(LedgerAccount *account, const BalanceRow *row)
 	account->seq = row->seq;
 	account->posted_at = row->posted_at;
 	account->tid = row->tid;
-}
-
-/*
- * A row of the statement that ran last, with account_id, amount, seq, posted_at
- * and slot, as all that lock a slot >= 1 return them.
- */
-static BalanceRow
-slot_row(uint64 row)
-{
-	BalanceRow	result = {
-		.account_id = result_int64(row, 1), .slot = result_int32(row, 5), .amount = result_numeric(row, 2),
-		.seq = result_int64(row, 3), .posted_at = result_int64(row, 4)
-	};
-
-	ItemPointerSetInvalid(&result.tid);
-	return result;
 }
 
 /* Lock the balances of traders, and remember them. */
@@ -494,13 +475,33 @@ may_insert_slot(Posting *posting, int slot, int64 account_id)
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* The row of the statement that ran last becomes the one that the posting writes. */
+/* The first of these slots of an account that is free becomes the one that the posting writes. */
 static void
-remember_slot(LedgerAccount *account)
+take_free_slot(Posting *posting, LedgerAccount *account, const int *slots, int n)
 {
-	BalanceRow	row = slot_row(0);
+	for (int i = 0; i < n && account->slot < 0; i++)
+	{
+		int			nlocked;
+		BalanceRow *row = lock_balance_rows(posting->wiring, posting->book_id, slots[i], &account->account_id, 1,
+											LOCK_FREE, &nlocked);
 
-	remember_balance(account, &row);
+		if (nlocked > 0)
+			remember_balance(account, row);
+	}
+}
+
+/* The slots that a statement finds, to be tried with take_free_slot(). */
+static int *
+read_slot_numbers(Posting *posting, const LedgerStatement *statement, Datum *values, int *n)
+{
+	int		   *slots;
+
+	wiring_read(posting->wiring, statement, values, LEDGER_LATEST);
+	*n = SPI_processed;
+	slots = palloc(sizeof(int) * Max(*n, 1));
+	for (int row = 0; row < *n; row++)
+		slots[row] = result_int32(row, 1);
+	return slots;
 }
 
 /* In a trial nobody's slot is locked: what would go to a system account, or come from it, starts at zero. */
@@ -559,17 +560,16 @@ posting_take_slots(Posting *posting, LedgerAccount **accounts, int n)
 					Int64GetDatum(id)};
 
 				wiring_write(posting->wiring, &insert_slot, values);
-				if (SPI_processed > 0)
-					remember_slot(accounts[i]);
+				take_free_slot(posting, accounts[i], &slot, 1);
 			}
 			if (accounts[i]->slot < 0)
 			{
 				Datum		values[4] = {Int32GetDatum(posting->book_id), Int64GetDatum(id),
 					Int32GetDatum(SLOT_STRIDE), Int32GetDatum(slot)};
+				int			nslots;
+				int		   *slots = read_slot_numbers(posting, &read_slots, values, &nslots);
 
-				wiring_read(posting->wiring, &lock_any_slot, values, LEDGER_LATEST);
-				if (SPI_processed > 0)
-					remember_slot(accounts[i]);
+				take_free_slot(posting, accounts[i], slots, nslots);
 			}
 		}
 	}
@@ -619,18 +619,18 @@ List *
 posting_take_filled_slots(Posting *posting, LedgerAccount *account)
 {
 	Datum		values[2] = {Int32GetDatum(posting->book_id), Int64GetDatum(account->account_id)};
+	int			n;
+	int		   *slots = read_slot_numbers(posting, &read_filled_slots, values, &n);
 	List	   *taken = NIL;
 
-	wiring_read(posting->wiring, &lock_filled_slots, values, LEDGER_LATEST);
-	for (uint64 row = 0; row < SPI_processed; row++)
+	for (int i = 0; i < n; i++)
 	{
-		LedgerAccount *slot = palloc(sizeof(LedgerAccount));
+		LedgerAccount slot = *account;
 
-		BalanceRow	locked = slot_row(row);
-
-		*slot = *account;
-		remember_balance(slot, &locked);
-		taken = lappend(taken, slot);
+		slot.slot = -1;
+		take_free_slot(posting, &slot, &slots[i], 1);
+		if (slot.slot >= 0 && decimal_sign(slot.amount) != 0)
+			taken = lappend(taken, memcpy(palloc(sizeof(LedgerAccount)), &slot, sizeof(LedgerAccount)));
 	}
 	posting->filled_slots = list_concat(posting->filled_slots, taken);
 	return taken;
