@@ -82,6 +82,8 @@ for my $round (1 .. $rounds)
 	{
 		my $pid = query('SELECT risk.worker_pid()');
 		kill 'KILL', $pid;
+		# the server answers until it has noticed, and then starts again with another one
+		$node->poll_query_until('postgres', "SELECT risk.worker_pid() <> $pid") or BAIL_OUT('the worker does not come back');
 	}
 	elsif ($round % 3 == 2) { $node->kill9; start_again() }
 	else { $node->stop('immediate'); start_again() }
