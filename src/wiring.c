@@ -334,6 +334,13 @@ enter_settings(Wiring *wiring)
 	 */
 	set_locally("enable_seqscan", "off");
 	set_locally("enable_bitmapscan", "off");
+
+	/*
+	 * Before PostgreSQL 18 a scan that is off, and cannot be done without,
+	 * costs more than jit_optimize_above_cost: all would be compiled, for each
+	 * few rows anew.
+	 */
+	set_locally("jit", "off");
 }
 
 /*
