@@ -12,12 +12,10 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "freeze.h"
 #include "posting_rows.h"
-#include "row_lock.h"
 
 static const char *const kind_names[ACCOUNT_KINDS] = {
 	"trader", "clearing", "fee", "insurance_fund", "liquidity", "external",
@@ -100,12 +98,8 @@ static const LedgerStatement lock_balances = {LOCK_BALANCES("FOR NO KEY UPDATE")
 
 static const LedgerStatement read_balances = {LOCK_BALANCES("OFFSET 0")};
 
-static const LedgerStatement find_balances = {
-	"SELECT b.account_id, b.tableoid, b.ctid FROM unnest($3) AS u(account_id), LATERAL ("
-	"  SELECT b.account_id, b.tableoid, b.ctid FROM {balance} b"
-	"  WHERE b.book_id = $1 AND b.slot = $2 AND b.account_id = u.account_id OFFSET 0) AS b",
-	3, {INT4OID, INT4OID, INT8ARRAYOID}
-};
+/* may wait for a moment, see row_lock.c: where the rows of a distributed table are, nothing can be tried from here */
+static const LedgerStatement lock_free_balances = {LOCK_BALANCES("FOR NO KEY UPDATE SKIP LOCKED")};
 
 static const LedgerStatement read_accounts = {
 	"SELECT a.account_id, a.kind, a.status, s.scale::int, a.asset_code, a.policy_code, a.owner_id,"
@@ -227,31 +221,6 @@ lock_hot_balances(Wiring *wiring, HotTable *table, int32 book_id, int slot, cons
 	return nlocked;
 }
 
-/* What of these rows is free, locked, without a table that is open by key. */
-static Datum
-lock_free_balances(Wiring *wiring, Datum *values)
-{
-	int			n;
-	int			nlocked = 0;
-	int64	   *ids;
-	Snapshot	snapshot;
-
-	wiring_read(wiring, &find_balances, values, LEDGER_LATEST);
-	n = SPI_processed;
-	snapshot = RegisterSnapshot(wiring_snapshot(wiring, LEDGER_LATEST));
-	ids = palloc_extended(sizeof(int64) * Max(n, 1), MCXT_ALLOC_HUGE);
-	for (int row = 0; row < n; row++)
-	{
-		bool		isnull;
-		Oid			table = DatumGetObjectId(result_datum(row, 2, &isnull));
-
-		if (row_lock_if_free(table, (ItemPointer) DatumGetPointer(result_datum(row, 3, &isnull)), snapshot))
-			ids[nlocked++] = result_int64(row, 1);
-	}
-	UnregisterSnapshot(snapshot);
-	return account_id_array(ids, nlocked);
-}
-
 /*
  * lock_balance_rows
  *		Lock one slot of these accounts FOR NO KEY UPDATE, in the order given;
@@ -272,9 +241,7 @@ lock_balance_rows(Wiring *wiring, int32 book_id, int slot, const int64 *ids, int
 		return rows;
 	}
 	values[2] = account_id_array(ids, n);
-	if (lock == LOCK_FREE && !wiring->is_trial)
-		values[2] = lock_free_balances(wiring, values);
-	wiring_read(wiring, wiring->is_trial || lock == LOCK_FREE ? &read_balances : &lock_balances, values,
+	wiring_read(wiring, wiring->is_trial ? &read_balances : lock == LOCK_FREE ? &lock_free_balances : &lock_balances, values,
 				lock == LOCK_IN_TRANSACTION ? LEDGER_AS_TRANSACTION : LEDGER_LATEST);
 	*nlocked = SPI_processed;
 	for (int row = 0; row < *nlocked; row++)

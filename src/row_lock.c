@@ -61,11 +61,12 @@ row_lock(Relation relation, ItemPointer tid, Snapshot snapshot, LockWaitPolicy p
 	return false;				/* keep compiler quiet */
 }
 
-/* row_lock_if_free: the same without waiting, for a row of a table that is not open; at any tid */
-bool
-row_lock_if_free(Oid relation_id, ItemPointer tid, Snapshot snapshot)
+/* The same without waiting, for a row that the active snapshot has in a table that is not open; at any tid. */
+static bool
+lock_if_free(Oid relation_id, ItemPointer tid)
 {
 	Relation	relation = table_open(relation_id, RowShareLock);
+	Snapshot	snapshot = GetActiveSnapshot();
 	TableScanDesc scan;
 	TupleTableSlot *slot;
 	bool		locked;
@@ -102,5 +103,5 @@ risk_lock_if_free(PG_FUNCTION_ARGS)
 	acl = pg_class_aclcheck(relation_id, GetUserId(), ACL_UPDATE);
 	if (acl != ACLCHECK_OK)
 		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(relation_id)), get_rel_name(relation_id));
-	PG_RETURN_BOOL(row_lock_if_free(relation_id, tid, GetActiveSnapshot()));
+	PG_RETURN_BOOL(lock_if_free(relation_id, tid));
 }

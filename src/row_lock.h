@@ -12,6 +12,5 @@
 
 extern bool row_lock(Relation relation, ItemPointer tid, Snapshot snapshot, LockWaitPolicy policy,
 					 TupleTableSlot *slot);
-extern bool row_lock_if_free(Oid relation_id, ItemPointer tid, Snapshot snapshot);
 
 #endif							/* RISK_ROW_LOCK_H */
