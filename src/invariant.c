@@ -4,7 +4,8 @@
  *
  * A healthy transaction queues no event: the trigger has a WHEN clause.  The
  * first event that finds its account noted settles every account of the book
- * that the transaction took below its floor; later events find theirs healed.
+ * that the transaction took below its floor; later events find theirs healed,
+ * a trader's by two keys and without a statement, since there may be many.
  */
 #include "postgres.h"
 
@@ -14,10 +15,16 @@
 
 #include "late_fill.h"
 #include "limits.h"
+#include "posting_rows.h"
 #include "trigger_rows.h"
 #include "waterfall.h"
 
 PG_FUNCTION_INFO_V1(risk_enforce_floor);
+
+static const HotLayout note_layout = {
+	.nkey = 2, .ncolumns = 2,
+	.columns = {{"book_id", INT4OID}, {"account_id", INT8OID}}
+};
 
 static const LedgerStatement read_balance = {
 	"SELECT EXISTS (SELECT FROM {below_floor} n"
@@ -53,6 +60,23 @@ settle(Wiring *wiring, int32 book_id)
 	PG_END_TRY();
 }
 
+/* Whether there is nothing to do about an account; false also when only a statement can tell. */
+static bool
+is_healed(Wiring *wiring, int32 book_id, int64 account_id)
+{
+	HotTable   *notes = wiring_hot(wiring, LEDGER_BELOW_FLOOR, &note_layout);
+	Datum		key[2] = {Int32GetDatum(book_id), Int64GetDatum(account_id)};
+	bool		noted;
+
+	if (notes == NULL || account_id <= 0)
+		return false;
+	hot_begin(notes, wiring_snapshot(wiring, LEDGER_LATEST), 2);
+	hot_seek(notes, key);
+	noted = hot_next(notes, ForwardScanDirection);
+	hot_end(notes);
+	return !noted && trader_reaches_floor(wiring, book_id, account_id);
+}
+
 /*
  * risk.enforce_floor()
  *		Deferred constraint trigger on balance, FOR EACH ROW,
@@ -73,6 +97,11 @@ risk_enforce_floor(PG_FUNCTION_ARGS)
 	wiring = wiring_enter(trigger->tg_relation, LEDGER_BALANCE);
 	values[0] = row_column(trigger, "book_id");
 	values[1] = row_column(trigger, "account_id");
+	if (is_healed(wiring, DatumGetInt32(values[0]), DatumGetInt64(values[1])))
+	{
+		wiring_leave(wiring);
+		return PointerGetDatum(NULL);
+	}
 
 	wiring_read(wiring, &read_balance, values, LEDGER_LATEST);
 	if (DatumGetBool(result_datum(0, 1, &isnull)))

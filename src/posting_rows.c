@@ -257,6 +257,30 @@ lock_balance_rows(Wiring *wiring, int32 book_id, int slot, const int64 *ids, int
 	return rows;
 }
 
+/*
+ * trader_reaches_floor
+ *		Whether the balance of a trader, all of which is in slot 0, is at or
+ *		above its floor.  False also when only a statement can tell.
+ */
+bool
+trader_reaches_floor(Wiring *wiring, int32 book_id, int64 account_id)
+{
+	HotTable   *table = wiring_hot(wiring, LEDGER_BALANCE, &balance_layout);
+	Datum		key[3] = {Int32GetDatum(book_id), Int32GetDatum(0), Int64GetDatum(account_id)};
+	Numeric		floor = NULL;
+	bool		reaches;
+
+	if (table == NULL)
+		return false;
+	hot_begin(table, wiring_snapshot(wiring, LEDGER_LATEST), 3);
+	hot_seek(table, key);
+	if (hot_next(table, ForwardScanDirection))
+		floor = hot_numeric(table, BALANCE_FLOOR);
+	reaches = floor != NULL && decimal_compare(hot_numeric(table, BALANCE_AMOUNT), floor) >= 0;
+	hot_end(table);
+	return reaches;
+}
+
 static int
 side_of(const char *name)
 {

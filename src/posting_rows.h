@@ -40,6 +40,7 @@ typedef struct PostedEntry
 
 extern BalanceRow *lock_balance_rows(Wiring *wiring, int32 book_id, int slot, const int64 *ids, int n,
 									 BalanceLock lock, int *nlocked);
+extern bool trader_reaches_floor(Wiring *wiring, int32 book_id, int64 account_id);
 extern LedgerAccount *read_account_rows(Wiring *wiring, int32 book_id, const int64 *ids, int n, int *nread);
 extern void insert_entry_rows(Wiring *wiring, int32 book_id, const PostedEntry *entries, int n);
 extern void update_balance_rows(Wiring *wiring, int32 book_id, LedgerAccount **accounts, int n);

@@ -111,7 +111,7 @@ static const LedgerStatement insert_resets = {
 	"  SELECT r.book_id, r.account_id, 'reset', jsonb_build_object('reset_id', r.reset_id, 'shortfall_id', r.shortfall_id,"
 	"   'asset_code', r.asset_code, 'amount', r.amount, 'shortfall', r.shortfall, 'stage', r.stage,"
 	"   'payer_account', r.payer_account, 'payer_after', r.payer_after, 'cause_kind', r.cause_kind,"
-	"   'cause', r.cause) FROM made r ORDER BY r.reset_id)"
+	"   'cause', r.cause) FROM made r)"
 	" SELECT r.reset_id FROM made r ORDER BY r.reset_id",
 	7, {INT4OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID}
 };
