@@ -87,7 +87,7 @@ BEGIN
 
 	CREATE TABLE IF NOT EXISTS ledger.checkpoint_cause (
 		book_id int NOT NULL,
-		kind text NOT NULL CHECK (kind IN ('hold', 'funding')),
+		kind text NOT NULL CHECK (kind IN ('hold', 'funding', 'realized')),
 		id bigint NOT NULL,
 		account_id bigint NOT NULL,
 		checkpoint_id int NOT NULL,
@@ -95,13 +95,13 @@ BEGIN
 		PRIMARY KEY (book_id, kind, id, account_id, checkpoint_id)
 	);
 	COMMENT ON TABLE ledger.checkpoint_cause IS
-		'What the rows that are gone had to do with a row that stays: a row for each checkpoint that changed it, the last one counts. Append-only.';
+		'What the rows that are gone had to do with a row that stays, or with loss shares to come: a row for each checkpoint that changed it, the last one counts. Append-only.';
 	COMMENT ON COLUMN ledger.checkpoint_cause.book_id IS 'The book.';
-	COMMENT ON COLUMN ledger.checkpoint_cause.kind IS 'hold: transfers that captured it; funding: a position that took part in it, and whose trades or payments are gone while others of them are there.';
-	COMMENT ON COLUMN ledger.checkpoint_cause.id IS 'The hold_id or funding_id.';
+	COMMENT ON COLUMN ledger.checkpoint_cause.kind IS 'hold: transfers that captured it; funding: a position that took part in it, and whose trades or payments are gone while others of them are there; realized: what a trader had realised, see ledger.realized_result.';
+	COMMENT ON COLUMN ledger.checkpoint_cause.id IS 'The hold_id or funding_id, or the instrument_id of what was realised (0: none).';
 	COMMENT ON COLUMN ledger.checkpoint_cause.account_id IS 'The account.';
 	COMMENT ON COLUMN ledger.checkpoint_cause.checkpoint_id IS 'The checkpoint.';
-	COMMENT ON COLUMN ledger.checkpoint_cause.amount IS 'hold: what was captured; funding: contracts of the trades less those that were paid for.';
+	COMMENT ON COLUMN ledger.checkpoint_cause.amount IS 'hold: what was captured; funding: contracts of the trades less those that were paid for; realized: the sum.';
 END
 $function$;
 COMMENT ON FUNCTION risk.create_checkpoint_tables() IS

@@ -244,6 +244,12 @@ BEGIN
 		  FROM (SELECT 1 AS sign, t.* FROM ledger.transfer t WHERE t.period < before AND t.hold_id IS NOT NULL
 				UNION ALL
 				SELECT -1, t.* FROM pg_temp.kept_transfer t WHERE t.hold_id IS NOT NULL) t
+		UNION ALL
+		SELECT r.book_id, 'realized', coalesce(r.instrument_id, 0), r.account_id, r.amount
+		  FROM ledger.realized_result r
+		 WHERE r.period < before
+		   AND NOT EXISTS (SELECT FROM pg_temp.kept_entry k
+							WHERE k.book_id = r.book_id AND k.slot = 0 AND k.account_id = r.account_id AND k.seq = r.seq)
 	)
 	INSERT INTO ledger.checkpoint_cause (book_id, kind, id, account_id, checkpoint_id, amount)
 	SELECT c.book_id, c.kind, c.id, c.account_id, write_openings.checkpoint_id, coalesce(o.amount, 0) + c.amount
@@ -258,7 +264,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.write_openings(int, date, date) IS
-	'Writes what the rows before a day, less those that risk.keep_rows_of_causes() keeps, leave of balances, positions, holds and fundings: the rows of a checkpoint. since: the day of the checkpoint before. A part of risk.retire().';
+	'Writes what the rows before a day, less those that risk.keep_rows_of_causes() keeps, leave of balances, positions, holds, fundings and realised results: the rows of a checkpoint. since: the day of the checkpoint before. A part of risk.retire().';
 
 CREATE FUNCTION risk.write_checkpoint(checkpoint_id int, before date, tables text[]) RETURNS void
 LANGUAGE plpgsql

@@ -89,6 +89,28 @@ BEGIN
 	COMMENT ON COLUMN ledger.deleveraging.mark_price IS 'The mark price then.';
 	COMMENT ON COLUMN ledger.deleveraging.gain IS 'What the liquidity account gained against the price at which it took the position over, exact.';
 	COMMENT ON COLUMN ledger.deleveraging.who IS 'Who ran the transaction.';
+
+	CREATE OR REPLACE VIEW ledger.realized_result WITH (security_invoker = true) AS
+	SELECT e.book_id, e.account_id, e.seq, e.period, e.kind, e.amount,
+		   CASE WHEN e.kind IN ('realized_pnl', 'bust_pnl') THEN (
+					SELECT t.instrument_id FROM ledger.trade t WHERE t.book_id = e.book_id AND t.trade_id = e.cause)
+				WHEN e.kind IN ('settlement', 'bust_settlement') THEN (
+					SELECT t.instrument_id FROM ledger.settlement t WHERE t.book_id = e.book_id AND t.settlement_id = e.cause)
+				ELSE (SELECT f.instrument_id FROM ledger.shortfall_payment y
+						JOIN ledger.shortfall f ON f.book_id = y.book_id AND f.shortfall_id = y.shortfall_id
+					   WHERE y.book_id = e.book_id AND y.payment_id = e.cause) END AS instrument_id
+	  FROM ledger.entry e
+	 WHERE e.slot = 0 AND e.account_id > 0
+	   AND e.kind IN ('realized_pnl', 'bust_pnl', 'settlement', 'bust_settlement', 'loss_share');
+	COMMENT ON VIEW ledger.realized_result IS
+		'What traders have realised by instrument: the entries of profit and loss, less what was shared away of it. What risk.retire() took of them stands in ledger.checkpoint_cause.';
+	COMMENT ON COLUMN ledger.realized_result.book_id IS 'The book.';
+	COMMENT ON COLUMN ledger.realized_result.account_id IS 'The account.';
+	COMMENT ON COLUMN ledger.realized_result.seq IS 'The entry.';
+	COMMENT ON COLUMN ledger.realized_result.period IS 'The day on which it was posted, in UTC.';
+	COMMENT ON COLUMN ledger.realized_result.kind IS 'realized_pnl, settlement, what a bust took back of either, or loss_share.';
+	COMMENT ON COLUMN ledger.realized_result.amount IS 'In units of the asset; a loss and a loss share are below 0.';
+	COMMENT ON COLUMN ledger.realized_result.instrument_id IS 'The instrument; NULL: a share of a loss that no instrument made.';
 END
 $function$;
 COMMENT ON FUNCTION risk.create_settle_tables(boolean) IS
@@ -136,25 +158,25 @@ AS $function$
 				OFFSET 0) x
 			 CROSS JOIN LATERAL (
 				-- what has been realised and not been shared away already
-				SELECT coalesce(sum(e.amount), 0) AS realized
-				  FROM ledger.entry e
-				 WHERE s.share_rule = 'claims' AND x.spare > 0
-				   AND e.book_id = loss_claims.book_id AND e.slot = 0 AND e.account_id = a.account_id
-				   AND e.kind IN ('realized_pnl', 'bust_pnl', 'settlement', 'bust_settlement', 'loss_share')
-				   AND (s.instrument_id IS NULL
-						OR s.instrument_id = CASE WHEN e.kind IN ('realized_pnl', 'bust_pnl') THEN (SELECT t.instrument_id FROM ledger.trade t
-													  WHERE t.book_id = e.book_id AND t.trade_id = e.cause)
-						   WHEN e.kind IN ('settlement', 'bust_settlement') THEN (SELECT t.instrument_id FROM ledger.settlement t
-													WHERE t.book_id = e.book_id AND t.settlement_id = e.cause)
-						   ELSE (SELECT f.instrument_id
-								   FROM ledger.shortfall_payment y
-								   JOIN ledger.shortfall f ON f.book_id = y.book_id AND f.shortfall_id = y.shortfall_id
-								  WHERE y.book_id = e.book_id AND y.payment_id = e.cause) END)
+				SELECT coalesce((SELECT sum(e.amount) FROM ledger.realized_result e
+								  WHERE s.share_rule = 'claims' AND x.spare > 0
+									AND e.book_id = loss_claims.book_id AND e.account_id = a.account_id
+									AND (s.instrument_id IS NULL OR e.instrument_id = s.instrument_id)), 0)
+					   + coalesce((SELECT sum(k.amount)
+									 FROM (SELECT h.instrument_id FROM ledger.position h
+											WHERE h.book_id = loss_claims.book_id AND h.account_id = a.account_id
+											UNION ALL SELECT 0) i
+									CROSS JOIN LATERAL (
+									   SELECT o.amount FROM ledger.checkpoint_cause o
+										WHERE o.book_id = loss_claims.book_id AND o.kind = 'realized' AND o.id = i.instrument_id
+										  AND o.account_id = a.account_id
+										ORDER BY o.checkpoint_id DESC LIMIT 1) k
+									WHERE s.instrument_id IS NULL OR i.instrument_id = s.instrument_id), 0) AS realized
 				OFFSET 0) r) c
 	 WHERE c.claim > 0 AND CASE c.share_rule WHEN 'claims' THEN c.claim ELSE c.contracts END > 0
 	 ORDER BY c.account_id
 $function$;
 COMMENT ON FUNCTION risk.loss_claims(int, bigint) IS
-	'Who would bear a shortfall if it were shared now, by the version of the policy that it happened under: the most that can be asked of each account, and its weight. By share_rule claims both are min(max(0, realised + max(0, profit not yet realised)), equity - maintenance margin), rounded down to the scale of the asset: realised profits and losses since the instrument was listed (an instrument is settled once, at its end), without fees and funding, less what was shared away before. By open_interest the weight is the contracts held, on either side (in a wider scope than one instrument the notional), the most that can be asked is equity - maintenance margin. Nobody is taken below the floor. share_scope instrument: of the instrument that caused it; asset and book, or where no instrument did: of all instruments, of accounts in the asset of the shortfall. The owner of the account that is bankrupt is left out, and so is that account itself with its parent and children.';
+	'Who would bear a shortfall if it were shared now, by the version of the policy that it happened under: the most that can be asked of each account, and its weight. By share_rule claims both are min(max(0, realised + max(0, profit not yet realised)), equity - maintenance margin), rounded down to the scale of the asset: realised profits and losses since the instrument was listed (an instrument is settled once, at its end), those of retired periods included, without fees and funding, less what was shared away before. By open_interest the weight is the contracts held, on either side (in a wider scope than one instrument the notional), the most that can be asked is equity - maintenance margin. Nobody is taken below the floor. share_scope instrument: of the instrument that caused it; asset and book, or where no instrument did: of all instruments, of accounts in the asset of the shortfall. The owner of the account that is bankrupt is left out, and so is that account itself with its parent and children.';
 
 REVOKE ALL ON FUNCTION risk.create_settle_tables(boolean), risk.loss_claims(int, bigint) FROM PUBLIC;

@@ -6,55 +6,7 @@ SET client_min_messages = warning;
 SET TIME ZONE 'UTC';
 BEGIN;
 SELECT no_plan();
-CREATE FUNCTION pg_temp.today() RETURNS date LANGUAGE sql AS $$ SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date $$;
--- What a statement says when it fails, with the state as it was before it.
-CREATE FUNCTION pg_temp.outcome(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	said_detail text;
-BEGIN
-	EXECUTE statement;
-	SET CONSTRAINTS ALL IMMEDIATE;
-	SET CONSTRAINTS ALL DEFERRED;
-	RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS said_detail = PG_EXCEPTION_DETAIL;
-	RETURN SQLSTATE || ': ' || SQLERRM || ': ' || said_detail;
-END
-$$;
--- Guards off, for what only time or a criminal with the superuser's rights does.
-CREATE FUNCTION pg_temp.unguarded(statement text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	t regclass;
-	tables regclass[] := ARRAY(SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p'));
-BEGIN
-	SET CONSTRAINTS ALL IMMEDIATE;
-	FOREACH t IN ARRAY tables LOOP EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', t); END LOOP;
-	EXECUTE statement;
-	FOREACH t IN ARRAY tables LOOP EXECUTE format('ALTER TABLE %s ENABLE TRIGGER USER', t); END LOOP;
-	PERFORM risk.create_triggers();
-	SET CONSTRAINTS ALL DEFERRED;
-END
-$$;
--- All that was posted was posted so many days earlier.  Times that are part of
--- the digest of an idempotency key stay, and there are no seals yet.
-CREATE FUNCTION pg_temp.let_days_pass(days int) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	t record;
-BEGIN
-	FOR t IN
-		SELECT c.oid::regclass AS name, string_agg(format('%1$I = %1$I - interval ''%2$s days''', a.attname, days), ', ') AS changes
-		  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		 WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-		   AND a.atttypid IN ('timestamptz'::regtype, 'date'::regtype)
-		   AND c.relname <> 'wiring' AND (c.relname, a.attname) NOT IN (('journal', 'effective_at'), ('hold', 'expires_at'), ('open_hold', 'expires_at'))
-		 GROUP BY c.oid
-	LOOP
-		PERFORM pg_temp.unguarded(format('UPDATE %s SET %s', t.name, t.changes));
-	END LOOP;
-END
-$$;
-CREATE FUNCTION pg_temp.faults() RETURNS SETOF text LANGUAGE sql AS $$
-	SELECT v.check_name || ': ' || v.first_offender FROM risk.verify() v WHERE v.violations > 0 $$;
+\ir passing_days.psql
 -- What verify() says of a crime that is then undone.
 CREATE FUNCTION pg_temp.found(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -67,16 +19,20 @@ EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
 	RETURN SQLERRM;
 END
 $$;
+-- What everybody has realised, with what is gone.
+CREATE FUNCTION pg_temp.realized() RETURNS TABLE (account_id bigint, instrument_id int, amount numeric) LANGUAGE sql AS $$
+	SELECT r.account_id, r.instrument_id, sum(r.amount)
+	  FROM (SELECT r.account_id, r.instrument_id, r.amount FROM ledger.realized_result r
+			UNION ALL
+			(SELECT DISTINCT ON (k.book_id, k.id, k.account_id) k.account_id, k.id::int, k.amount FROM ledger.checkpoint_cause k
+			  WHERE k.kind = 'realized' ORDER BY k.book_id, k.id, k.account_id, k.checkpoint_id DESC)) r
+	 GROUP BY r.account_id, r.instrument_id ORDER BY r.account_id, r.instrument_id $$;
 
 -- A plain ledger has nothing to detach
 SELECT throws_ok('SELECT risk.retire(''2026-01-01'')', '55000', 'the tables of the ledger are not partitioned', 'plain tables cannot be retired');
 
 -- Three days of a ledger: six days ago, three days ago, today
-DROP SCHEMA IF EXISTS ledger CASCADE;
-SELECT risk.install('day') \g /dev/null
-SELECT risk.create_partition(t.name, pg_temp.today() - d, pg_temp.today() - d + 1)
-  FROM (SELECT DISTINCT p.table_name AS name FROM risk.partitions() p) t CROSS JOIN generate_series(2, 8) d \g /dev/null
-SELECT risk.create_partitions() \g /dev/null
+SELECT pg_temp.install_by_day() \g /dev/null
 INSERT INTO ledger.asset VALUES ('USDT', 2), ('BTC', 4);
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset) VALUES (1, 'BTC/USDT', 'USDT');
 INSERT INTO ledger.instrument (instrument_id, symbol, settle_asset, kind) VALUES (2, 'BTC/USD', 'BTC', 'inverse');
@@ -145,6 +101,7 @@ SELECT pg_temp.unguarded(format('UPDATE ledger.transfer SET period = %L WHERE id
 
 -- The first six days ago go
 CREATE TEMP TABLE was AS SELECT account_id, risk.balance_at(account_id, clock_timestamp()) AS amount FROM ledger.account;
+CREATE TEMP TABLE realized_first AS SELECT * FROM pg_temp.realized();
 CREATE TEMP TABLE fourth AS SELECT clock_timestamp() - interval '4 days' AS instant;
 SELECT set_eq(format('SELECT risk.retire(%L)', pg_temp.today() - 3),
 			  $$SELECT format('%s_p%s', t.name, to_char(pg_temp.today() - d, 'YYYYMMDD'))
@@ -154,6 +111,8 @@ SELECT is_empty('SELECT * FROM pg_temp.faults()', 'the books are proven from the
 SELECT set_eq('SELECT * FROM risk.retire(pg_temp.today() - 3)', ARRAY[]::text[], 'nothing goes twice');
 SELECT results_eq('SELECT account_id, risk.balance_at(account_id, clock_timestamp()) FROM ledger.account ORDER BY account_id',
 				  'SELECT * FROM was ORDER BY account_id', 'the balances are what they were');
+SELECT cmp_ok((SELECT count(*) FROM ledger.checkpoint_cause WHERE kind = 'realized'), '>', 0::bigint, 'results are gone');
+SELECT results_eq('SELECT * FROM pg_temp.realized()', 'SELECT * FROM realized_first', 'and known');
 SELECT results_eq($$SELECT count(*) FROM ledger.transfer WHERE period < pg_temp.today() - 3$$, 'VALUES (2::bigint)', 'kept are the deposit of midnight and the one that was taken back');
 SELECT results_eq($$SELECT execution_id, account_id FROM ledger.trade WHERE period < pg_temp.today() - 3$$, 'VALUES (5::bigint, 3::bigint)', 'and the trade of midnight');
 SELECT results_eq($$SELECT seq, amount FROM ledger.checkpoint_balance WHERE account_id = 4$$, 'VALUES (1::bigint, 7.00)', 'an opening balance');
@@ -239,7 +198,10 @@ SELECT matches(pg_temp.outcome(format('ALTER TABLE ledger.entry ATTACH PARTITION
 			   'would overlap partition "entry_kept"', 'what was retired is not attached again');
 
 -- The next three days go as well
+CREATE TEMP TABLE realized_then AS SELECT * FROM pg_temp.realized();
 SELECT matches(pg_temp.outcome(format('SELECT risk.retire(%L)', pg_temp.today() - 2)), 'done', 'the next days go');
+SELECT cmp_ok((SELECT count(*) FROM ledger.checkpoint_cause WHERE kind = 'realized' AND checkpoint_id = 2), '>', 0::bigint, 'with more results');
+SELECT results_eq('SELECT * FROM pg_temp.realized()', 'SELECT * FROM realized_then', 'which add up');
 SELECT is_empty('SELECT * FROM pg_temp.faults()', 'on top of the first ones');
 SELECT results_eq($$SELECT checkpoint_id, seq, amount FROM ledger.checkpoint_balance WHERE account_id = 4 ORDER BY checkpoint_id$$,
 				  'VALUES (1, 1::bigint, 7.00), (2, 3, 10.00)', 'the opening balance of then');
