@@ -22,7 +22,15 @@ LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 	SELECT v.table_name, v.joins, v.kind, v.id, v.stays
-	  FROM (VALUES
+	  FROM (VALUES (
+		-- what the liquidity account may still hand on by auto-deleveraging
+		'LEFT JOIN ledger.takeover k ON k.book_id = t.book_id AND k.takeover_id = t.takeover_id',
+		$$(EXISTS (SELECT FROM ledger.open_shortfall o WHERE o.book_id = k.book_id AND o.shortfall_id = k.shortfall_id)
+		   OR k.for_adl AND EXISTS (SELECT FROM ledger.position p
+									 WHERE p.book_id = k.book_id AND p.account_id = k.liquidity_account
+									   AND p.instrument_id = k.instrument_id AND sign(p.qty) = sign(k.qty)))$$
+	   )) AS takeover(found, is_open)
+	 CROSS JOIN LATERAL (VALUES
 		('transfer', '', $$'transfer'$$, 't.transfer_id', 'false'),
 		('journal', '', $$'journal'$$, 't.journal_id', 'false'),
 		-- later fundings ask for the trades that were executed since
@@ -32,9 +40,9 @@ AS $function$
 		('exchange', '', $$'exchange'$$, 't.exchange_id', 'false'),
 		('shortfall', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
 		('shortfall_payment', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
-		('deleveraging', '', $$'execution'$$, 't.execution_id', 'false'),
+		('deleveraging', takeover.found, $$'execution'$$, 't.execution_id', takeover.is_open),
 		('reset', '', $$'shortfall'$$, 't.shortfall_id', 'false'),
-		('takeover', '', $$'execution'$$, 't.execution_id', 'false'),
+		('takeover', takeover.found, $$'execution'$$, 't.execution_id', takeover.is_open),
 		('funding_payment',
 		 'LEFT JOIN ledger.trade d ON t.trade_id <> 0 AND d.book_id = t.book_id AND d.trade_id = t.trade_id'
 		 ' LEFT JOIN ledger.funding f ON f.book_id = t.book_id AND f.funding_id = t.funding_id',
@@ -469,7 +477,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION risk.retire(date) IS
-	'Takes old periods out of the tables: writes a checkpoint for each book, detaches every partition whose periods are all before that day, and returns their names. risk.verify() proves the books from the checkpoint on. The detached tables keep their names and their rows, take no more, and are for the owner to dump and drop; they are not attached again. Causes with rows on both sides of the day are kept. Before it: the books are right, their old entries are sealed, and partitions end on that day or before it, in every table. Reads the whole ledger, and then locks everybody out of the tables for as long as detaching takes, which cannot be done CONCURRENTLY in a function. Whoever wants to be sure calls risk.verify() in the same transaction. Nothing to detach: no rows. For the owner of the ledger, at READ COMMITTED. 22023 for a day that is not two days ago; 55000 for plain tables, wrong books, entries that are not sealed, or partitions that do not end together; 55P03 when others read or write the tables for too long: try again.';
+	'Takes old periods out of the tables: writes a checkpoint for each book, detaches every partition whose periods are all before that day, and returns their names. risk.verify() proves the books from the checkpoint on. The detached tables keep their names and their rows, take no more, and are for the owner to dump and drop; they are not attached again. Kept are causes with rows on both sides of the day, and those of what is open: debts, shortfalls on suspense, and takeovers that auto-deleveraging may still ask for. Before it: the books are right, their old entries are sealed, and partitions end on that day or before it, in every table. Reads the whole ledger, and then locks everybody out of the tables for as long as detaching takes, which cannot be done CONCURRENTLY in a function. Whoever wants to be sure calls risk.verify() in the same transaction. Nothing to detach: no rows. For the owner of the ledger, at READ COMMITTED. 22023 for a day that is not two days ago; 55000 for plain tables, wrong books, entries that are not sealed, or partitions that do not end together; 55P03 when others read or write the tables for too long: try again.';
 
 CREATE FUNCTION risk.check_checkpoints(book_id int DEFAULT NULL)
 RETURNS TABLE (check_name text, violations bigint, first_offender text)
