@@ -198,7 +198,7 @@ bench-ledger:
 bench-sweep:
 	@test/sandbox demo bench/sweep
 bench-resets:
-	@test/sandbox demo psql -X -f bench/resets.sql
+	@test/sandbox demo bench/resets
 matrix:
 	@test/matrix
 reference:

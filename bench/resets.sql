@@ -6,22 +6,12 @@
 -- shortfall, reset, fund_use, event and entry and the same balances, by one
 -- statement per table, without a trigger, a lock or a check; a copy of the
 -- tables with all keys and indexes.
---
--- A checkpoint comes before what is timed of many resets and none within it:
--- what meets one writes whole pages to the log once more, and whether it does
--- would be chance.
 
 \set ON_ERROR_STOP 1
 \set QUIET 1
 SET client_min_messages = warning;
 \pset footer off
 \o /dev/null
-ALTER SYSTEM SET synchronous_commit = off;
-ALTER SYSTEM SET autovacuum = off;
-ALTER SYSTEM SET max_wal_size = '16GB';
-ALTER SYSTEM SET checkpoint_timeout = '1h';
-SELECT pg_reload_conf();
-SET jit = off;
 CREATE EXTENSION risk_ext;
 SELECT risk.install();
 INSERT INTO ledger.asset VALUES ('USD', 2);
@@ -140,7 +130,6 @@ DECLARE
 BEGIN
 	CALL bench.open(first, n);
 	COMMIT;
-	CHECKPOINT;
 	at := clock_timestamp();
 	CALL bench.close(first, n, 90);
 	INSERT INTO bench.result VALUES ('many', 'the statement itself', n, round, extract(epoch FROM clock_timestamp() - at));
@@ -148,7 +137,6 @@ BEGIN
 	SET CONSTRAINTS ALL IMMEDIATE;
 	INSERT INTO bench.result VALUES ('many', 'risk_ext', n, round, extract(epoch FROM clock_timestamp() - at));
 	COMMIT;
-	CHECKPOINT;
 	at := clock_timestamp();
 	CALL bench.by_hand(first, n, fund);
 	INSERT INTO bench.result VALUES ('many', 'by hand', n, round, extract(epoch FROM clock_timestamp() - at));
