@@ -158,20 +158,21 @@ AS $function$
 				OFFSET 0) x
 			 CROSS JOIN LATERAL (
 				-- what has been realised and not been shared away already
-				SELECT coalesce((SELECT sum(e.amount) FROM ledger.realized_result e
-								  WHERE s.share_rule = 'claims' AND x.spare > 0
-									AND e.book_id = loss_claims.book_id AND e.account_id = a.account_id
-									AND (s.instrument_id IS NULL OR e.instrument_id = s.instrument_id)), 0)
-					   + coalesce((SELECT sum(k.amount)
-									 FROM (SELECT h.instrument_id FROM ledger.position h
-											WHERE h.book_id = loss_claims.book_id AND h.account_id = a.account_id
-											UNION ALL SELECT 0) i
-									CROSS JOIN LATERAL (
-									   SELECT o.amount FROM ledger.checkpoint_cause o
-										WHERE o.book_id = loss_claims.book_id AND o.kind = 'realized' AND o.id = i.instrument_id
-										  AND o.account_id = a.account_id
-										ORDER BY o.checkpoint_id DESC LIMIT 1) k
-									WHERE s.instrument_id IS NULL OR i.instrument_id = s.instrument_id), 0) AS realized
+				SELECT coalesce(sum(e.amount), 0) AS realized
+				  FROM (SELECT e.instrument_id, e.amount FROM ledger.realized_result e
+						 WHERE e.book_id = loss_claims.book_id AND e.account_id = a.account_id
+						UNION ALL
+						SELECT i.instrument_id, k.amount
+						  FROM (SELECT h.instrument_id FROM ledger.position h
+								 WHERE h.book_id = loss_claims.book_id AND h.account_id = a.account_id
+								UNION ALL SELECT 0) i
+						 CROSS JOIN LATERAL (
+							SELECT o.amount FROM ledger.checkpoint_cause o
+							 WHERE o.book_id = loss_claims.book_id AND o.kind = 'realized' AND o.id = i.instrument_id
+							   AND o.account_id = a.account_id
+							 ORDER BY o.checkpoint_id DESC LIMIT 1) k) e
+				 WHERE s.share_rule = 'claims' AND x.spare > 0
+				   AND (s.instrument_id IS NULL OR e.instrument_id = s.instrument_id)
 				OFFSET 0) r) c
 	 WHERE c.claim > 0 AND CASE c.share_rule WHEN 'claims' THEN c.claim ELSE c.contracts END > 0
 	 ORDER BY c.account_id

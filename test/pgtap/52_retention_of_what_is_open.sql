@@ -10,7 +10,7 @@ CREATE PROCEDURE pg_temp.fill(buyer bigint, seller bigint, qty numeric, price nu
 	INSERT INTO ledger.trade (account_id, instrument_id, side, qty, price, execution_id) VALUES (buyer, 1, 'buy', qty, price, execution), (seller, 1, 'sell', qty, price, execution)
 $$;
 
--- Six days ago alice lost 500 more than she had: the fund had 200 of it, 300 are
+-- Six days ago alice lost 500 more than she had: the fund had 210 of it, 290 are
 -- receivable.  Bob lost 60 more, which nobody had: they stand on suspense.  Carol
 -- lost 10 more, and paid them back on the same day.  Erin lost 160 more, for which
 -- auto-deleveraging closes the contract that was taken over from her.
@@ -55,7 +55,7 @@ SELECT pg_temp.let_days_pass(6);
 SELECT is_empty('SELECT * FROM pg_temp.faults()', 'the books are right');
 SELECT risk.seal() \g /dev/null
 
--- All of it goes, but for what has a row in a table without periods
+-- All of it goes, but for what is open and what has a row in a table without periods
 SELECT isnt_empty('SELECT risk.retire(pg_temp.today() - 2)', 'what is old goes');
 SELECT is_empty('SELECT * FROM pg_temp.faults()', 'the books are proven from the checkpoint on');
 SELECT results_eq('paid', $$VALUES (3::bigint, 'fund', 10.00), (1, 'fund', 210.00), (1, 'receivable', 290.00), (2, 'suspense', 60.00), (6, 'suspense', 160.00)$$, 'resets stay that are open or a debt');
